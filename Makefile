@@ -1,0 +1,54 @@
+# Credit model workbench. `make` alone prints this help.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+STUDY  ?= params/taiwan.yaml
+export JUPYTER_PLATFORM_DIRS := 1
+export OMP_NUM_THREADS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup report smoke test lint lab bench notebooks pins clean
+
+help:  ## print this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make .venv with the hash-pinned requirements and the package
+$(READY): requirements.txt requirements-setup.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.txt requirements-setup.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+report: $(READY)  ## run STUDY (params/taiwan.yaml) and print where the HTML and PDF are
+	@$(BIN)/workbench run $(STUDY)
+
+smoke: $(READY)  ## the same on 2,000 applicants
+	@$(BIN)/workbench run params/smoke.yaml
+
+test: $(READY) lint  ## everything CI runs: lint, types, tests, notebooks
+	@sh tests/browser.sh
+	$(BIN)/pytest
+	$(BIN)/pytest --nbval-lax notebooks -p no:cacheprovider
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lab: $(READY)  ## JupyterLab on the notebooks, with this environment's kernel
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_data.ipynb
+
+bench: $(READY)  ## side-by-side measurements against what a user would pick instead
+	$(BIN)/python -m benchmarks
+
+notebooks: $(READY)  ## run the notebooks on the smoke study and commit their outputs into place
+	$(BIN)/python -m tests.refresh_notebooks
+
+pins: $(READY)  ## resolve pyproject.toml again into the hash-pinned requirements
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 --extra cpu --extra dev pyproject.toml -o requirements.txt
+	echo uv | $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 - -o requirements-setup.txt
+
+clean:  ## remove the environment, the runs and the caches
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,0 +1,1 @@
+"""Credit model workbench: the helper package behind the notebooks."""
