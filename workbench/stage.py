@@ -1,0 +1,164 @@
+"""A stage as its notebook sees it: what it reads, writes, states and checks."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from workbench.engine import Engine, choose_engine
+from workbench.errors import DataError, RunError
+from workbench.facts import Fact, make_fact
+from workbench.run import Kind, Run, describe_artifact
+from workbench.statistics.estimate import Estimate
+from workbench.store import read_json, write_json, write_whole
+
+
+class Stage:
+    """One stage of a run, from its first read to its facts."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self.run, self.name = run, name
+        self.folder = run.folder / name
+        self._artifacts: dict[str, dict[str, Any]] = {}
+        self._reads: dict[str, str] = {}
+        self._facts: dict[str, Fact] = {}
+        run.update(self._begin)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that the run was started with."""
+        return choose_engine(self.run.manifest["engine"]["name"])
+
+    def path(self, artifact: str) -> Path:
+        """Return the path of another stage's artifact, checked against the manifest and noted as read."""
+        entry = self.run.entry(artifact)
+        readers = entry.get("readers")
+        if readers and self.name not in readers:
+            raise RunError(
+                f"stage {self.name} may not read {artifact}",
+                [f"protected attributes judge the model and never enter it; readers: {', '.join(readers)}"],
+            )
+        self._reads[artifact] = entry["sha256"]
+        return self.run.checked_path(artifact)
+
+    def read(self, artifact: str) -> pl.DataFrame:
+        """Read another stage's table."""
+        return pl.read_parquet(self.path(artifact))
+
+    def read_json(self, artifact: str) -> Any:
+        """Read another stage's JSON artifact."""
+        return read_json(self.path(artifact))
+
+    def save_rows(
+        self, name: str, frame: pl.DataFrame, *, key: Sequence[str], about: str, readers: Sequence[str] = ()
+    ) -> None:
+        """Save a row-level table; its key must be unique, and `readers` limits who may read it."""
+        repeated = frame.select(pl.struct(list(key)).is_duplicated().sum()).item()
+        if repeated:
+            raise DataError(f"{self.name}/{name}: {repeated:,} rows repeat the key {', '.join(key)}")
+        extra = {"readers": list(readers)} if readers else {}
+        self._save_parquet(
+            name, frame, "rows", unit=key[0].removesuffix("_id"), key=list(key), about=about, **extra
+        )
+
+    def save_table(self, name: str, frame: pl.DataFrame, *, unit: str, about: str) -> None:
+        """Save an aggregate table; `unit` is what one of its rows is."""
+        self._save_parquet(name, frame, "tables", unit=unit, key=[], about=about)
+
+    def save_model(self, name: str, content: bytes, *, suffix: str, about: str) -> None:
+        """Save a model as the bytes of an open format (UBJSON, ONNX)."""
+        path = self.folder / "models" / f"{name}.{suffix}"
+        write_whole(path, lambda temporary: temporary.write_bytes(content))
+        self._note(name, path, "models", unit="model", key=[], about=about)
+
+    def save_json(self, name: str, values: Mapping[str, Any], *, about: str) -> None:
+        """Save a small JSON object, such as a calibration."""
+        path = self.folder / "models" / f"{name}.json"
+        write_json(path, dict(values))
+        self._note(name, path, "models", unit="model", key=[], about=about)
+
+    def fact(
+        self,
+        name: str,
+        value: Estimate | float | int | str | None,
+        *,
+        about: str,
+        unit: str = "",
+        at_least: float | None = None,
+        at_most: float | None = None,
+        line_source: str = "",
+    ) -> Fact:
+        """Record `<stage>.<name>`; with a line, the fact says whether its whole interval holds it."""
+        fact = make_fact(
+            f"{self.name}.{name}",
+            value,
+            about=about,
+            unit=unit,
+            at_least=at_least,
+            at_most=at_most,
+            line_source=line_source,
+        )
+        self._facts[fact.id] = fact
+        return fact
+
+    def check(self, checks: Mapping[str, bool]) -> pl.DataFrame:
+        """Stop the run when a check fails, naming every one that did; returns the checks as a table."""
+        failed = [name for name, passed in checks.items() if not passed]
+        if failed:
+            raise DataError(f"stage {self.name}: {len(failed)} of {len(checks)} checks failed", failed)
+        return pl.DataFrame({"check": list(checks), "passed": [bool(v) for v in checks.values()]})
+
+    def close(self) -> pl.DataFrame:
+        """Write the facts, tell the manifest what was written, and return the facts as a table."""
+        path = self.folder / "facts.json"
+        write_json(path, [fact.as_dict() for fact in self._facts.values()])
+        self._note("facts", path, "facts", unit="fact", key=["id"], about=f"Facts of the stage {self.name}")
+        self.run.update(self._finish)
+        return facts_table(self._facts.values())
+
+    def _save_parquet(self, name: str, frame: pl.DataFrame, kind: Kind, **about: Any) -> None:
+        path = self.folder / kind / f"{name}.parquet"
+        write_whole(path, frame.write_parquet)
+        self._note(name, path, kind, rows=frame.height, columns=frame.columns, **about)
+
+    def _note(self, name: str, path: Path, kind: Kind, **about: Any) -> None:
+        entry = describe_artifact(path, self.run.folder, self.name, kind, **about)
+        self._artifacts[f"{self.name}/{name}"] = entry
+
+    def _begin(self, manifest: dict[str, Any]) -> None:
+        """Forget what the stage wrote before: until it closes, it vouches for nothing."""
+        manifest["stages"][self.name] = {"state": "open"}
+        for name in [n for n, entry in manifest["artifacts"].items() if entry["stage"] == self.name]:
+            del manifest["artifacts"][name]
+
+    def _finish(self, manifest: dict[str, Any]) -> None:
+        manifest["artifacts"] |= self._artifacts
+        manifest["stages"][self.name] = {
+            "state": "by hand",
+            "reads": dict(sorted(self._reads.items())),
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }
+
+
+def facts_table(facts: Any) -> pl.DataFrame:
+    """Return facts as a table: fact, value, low, high, unit, met."""
+    rows = [
+        {
+            "fact": fact.id,
+            "value": f"{fact.value:.4g}" if isinstance(fact.value, float) else str(fact.value),
+            "low": fact.low,
+            "high": fact.high,
+            "unit": fact.unit,
+            "met": fact.met or "",
+        }
+        for fact in facts
+    ]
+    schema = {name: pl.Float64 if name in ("low", "high") else pl.String for name in _FACT_COLUMNS}
+    return pl.DataFrame(rows, schema=schema)
+
+
+_FACT_COLUMNS = ("fact", "value", "low", "high", "unit", "met")

@@ -1,0 +1,77 @@
+"""Intervals by resampling, for anything that is a function of the counts in a table's cells."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workbench.statistics.estimate import Estimate, undefined
+from workbench.statistics.samples import FloatArray, IntArray, checked_counts
+
+MOST_UNDEFINED = 0.01
+"""Largest share of replicates that may be undefined; more would cut an end off the interval."""
+
+
+def multinomial_replicates(
+    counts: ArrayLike, *, replicates: int, seed: int | np.random.Generator
+) -> IntArray:
+    """Draw the counts again and again from one multinomial over all cells.
+
+    Resampling rows with replacement and counting them gives exactly this distribution, so any function of
+    the counts has its exact bootstrap distribution here without touching a row. Two independent samples
+    need one generator, passed to both, and not the same number twice.
+
+    Returns integers [replicates, cells]; every row adds up to the total of `counts` [cells].
+
+    Raises:
+        DataError: negative counts or a total of 0.
+
+    Reference: Efron (1979), Annals of Statistics 7: 1-26, section 1.
+    """
+    (cells,) = checked_counts(counts=np.asarray(counts).ravel())
+    total = int(cells.sum())
+    return np.random.default_rng(seed).multinomial(total, cells / cells.sum(), size=replicates)
+
+
+def percentile_estimate(value: float, replicates: ArrayLike, *, level: float, method: str) -> Estimate:
+    """Return the value with the percentile interval of its replicates [replicates].
+
+    Right for smooth statistics without much bias: rates, their differences and ratios. A NaN value is
+    undefined. When more than 1% of the replicates are NaN there is no interval, and `method` says so.
+
+    Reference: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    """
+    ends = _ends(value, replicates, level=level, method=method)
+    return ends if isinstance(ends, Estimate) else Estimate(value, *ends, level, f"percentile {method}")
+
+
+def basic_estimate(
+    value: float, replicates: ArrayLike, *, level: float, method: str, least: float = float("-inf")
+) -> Estimate:
+    """Return the value with the basic (reflected) interval: 2 value - high quantile to 2 value - low one.
+
+    Right for divergences, which noise can only raise: the sample's value is too high, a replicate's twice
+    over, and the percentile interval would miss the truth nearly always. Cut at `least`, and stretched to
+    hold the value where the correction for bias would leave it outside.
+
+    Reference: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 5.2.
+    """
+    ends = _ends(value, replicates, level=level, method=method)
+    if isinstance(ends, Estimate):
+        return ends
+    low, high = max(2 * value - ends[1], least), max(2 * value - ends[0], least)
+    return Estimate(value, min(low, value), max(high, value), level, f"basic {method}")
+
+
+def _ends(value: float, replicates: ArrayLike, *, level: float, method: str) -> tuple[float, float] | Estimate:
+    drawn: FloatArray = np.asarray(replicates, dtype=np.float64)
+    known = drawn[np.isfinite(drawn)]
+    missing = drawn.size - known.size
+    if not np.isfinite(value):
+        return undefined(level, "a division by zero")
+    if not known.size or missing > MOST_UNDEFINED * drawn.size:
+        reason = f"no interval: {missing} of {drawn.size} replicates of the {method} are undefined"
+        return Estimate(value, None, None, level, reason)
+    tail = (1 - level) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,103 @@
+"""What every measure asks of its sample, checked once and with all faults at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.errors import DataError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def checked_sample(
+    default: ArrayLike,
+    *,
+    probabilities: Mapping[str, ArrayLike] | None = None,
+    scores: Mapping[str, ArrayLike] | None = None,
+    both_classes: bool = False,
+) -> tuple[FloatArray, ...]:
+    """Return the outcomes and the other columns, in the order given, as float arrays [applicants].
+
+    `default` is 0 (good) or 1 (bad), `probabilities` lie in [0, 1], `scores` are finite; all have the same
+    length. With `both_classes`, at least one good and one bad are wanted.
+
+    Raises:
+        DataError: every fault that was found, with counts and never with a row's value.
+    """
+    wanted = {"default": default, **(probabilities or {}), **(scores or {})}
+    columns = {name: np.asarray(values, dtype=np.float64) for name, values in wanted.items()}
+    faults = [
+        *_shape_faults(columns),
+        *_outcome_faults(columns["default"], both_classes=both_classes),
+        *(fault for name in probabilities or {} for fault in _probability_faults(name, columns[name])),
+        *(fault for name in scores or {} for fault in _finite_faults(name, columns[name])),
+    ]
+    raise_faults("The sample cannot be measured", faults)
+    return tuple(columns.values())
+
+
+def checked_counts(
+    *, least: int | None = None, same_length: bool = True, **counts: ArrayLike
+) -> tuple[FloatArray, ...]:
+    """Return named vectors of counts [cells] as floats: finite, not negative, each with a total above 0.
+
+    Raises:
+        DataError: every fault that was found.
+    """
+    columns = {name: np.asarray(values, dtype=np.float64) for name, values in counts.items()}
+    faults = list(_shape_faults(columns)) if same_length else []
+    for name, cells in columns.items():
+        if not np.all(np.isfinite(cells)) or np.any(cells < 0):
+            faults.append(f"{name} holds a count that is negative or not a number")
+        elif cells.sum() <= 0:
+            faults.append(f"{name} adds up to 0; at least one applicant is needed")
+        if least is not None and cells.size < least:
+            faults.append(f"{name} has {cells.size} cells; at least {least} are needed")
+    raise_faults("The counts cannot be compared", faults)
+    return tuple(columns.values())
+
+
+def raise_faults(summary: str, faults: Iterable[str]) -> None:
+    """Raise one DataError with all faults, if there are any."""
+    found = list(faults)
+    if found:
+        raise DataError(summary, found)
+
+
+def _shape_faults(columns: Mapping[str, FloatArray]) -> Iterator[str]:
+    flat = {name: values for name, values in columns.items() if values.ndim == 1}
+    for name in columns.keys() - flat.keys():
+        yield f"{name} has {columns[name].ndim} dimensions; one is needed"
+    if len({values.size for values in flat.values()}) > 1:
+        sizes = ", ".join(f"{name} {values.size}" for name, values in flat.items())
+        yield f"lengths differ ({sizes}); the same rows in the same order are needed"
+    if any(values.size == 0 for values in flat.values()):
+        yield "there are no rows"
+
+
+def _outcome_faults(default: FloatArray, *, both_classes: bool) -> Iterator[str]:
+    other = int(np.sum((default != 0) & (default != 1)))
+    if other:
+        yield f"default is missing or neither 0 nor 1 in {other} of {default.size} rows"
+    bads, goods = int(np.sum(default == 1)), int(np.sum(default == 0))
+    if both_classes and default.size and not (bads and goods):
+        yield f"default has {goods} goods and {bads} bads; at least one of each is needed"
+
+
+def _probability_faults(name: str, values: FloatArray) -> Iterator[str]:
+    missing = int(np.isnan(values).sum())
+    outside = int(np.sum((values < 0) | (values > 1)))
+    if missing:
+        yield f"{name} is missing in {missing} of {values.size} rows"
+    if outside:
+        yield f"{name} is outside [0, 1] in {outside} of {values.size} rows"
+
+
+def _finite_faults(name: str, values: FloatArray) -> Iterator[str]:
+    broken = int(np.sum(~np.isfinite(values)))
+    if broken:
+        yield f"{name} is missing or infinite in {broken} of {values.size} rows"
