@@ -1,15 +1,11 @@
-"""A study's parameters: one YAML file, checked as a whole before anything runs."""
+"""What a study's parameters are: one section for each stage, frozen, without unknown keys."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from workbench.errors import ParamsError, near_name
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "features", "training", "validation", "explanation", "fairness", "scoring", "monitoring")
@@ -55,14 +51,20 @@ class DataParams(Section):
     holdout_share: Share
     seed: Seed
 
-    @model_validator(mode="after")
-    def _consistent(self) -> DataParams:
-        total = self.development_share + self.calibration_share + self.holdout_share
+    @field_validator("age_bands")
+    @classmethod
+    def _rising(cls, ages: list[int]) -> list[int]:
+        if sorted(set(ages)) != ages:
+            raise ValueError("ages must rise without repeats, such as [30, 40, 50, 62]")
+        return ages
+
+    @field_validator("holdout_share")
+    @classmethod
+    def _whole(cls, share: float, info: ValidationInfo) -> float:
+        total = share + sum(info.data.get(f"{name}_share", 0.0) for name in ("development", "calibration"))
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the three sample shares add up to {total:g}; they must add up to 1")
-        if sorted(set(self.age_bands)) != self.age_bands:
-            raise ValueError("age_bands must be increasing ages without repeats, such as [30, 40, 50, 62]")
-        return self
+        return share
 
 
 class FeaturesParams(Section):
@@ -75,18 +77,21 @@ class FeaturesParams(Section):
     replicates: Replicates
     seed: Seed
 
-    @model_validator(mode="after")
-    def _judged_only(self) -> FeaturesParams:
-        named = [name for name in self.selected if name in (*PROTECTED, "age")]
+    @field_validator("selected")
+    @classmethod
+    def _judged_only(cls, selected: list[str]) -> list[str]:
+        named = [name for name in selected if name in (*PROTECTED, "age")]
+        repeated = sorted({name for name in selected if selected.count(name) > 1})
+        faults = []
         if named:
-            raise ValueError(
-                f"protected attributes judge the model and never enter it, received {', '.join(named)}; "
-                "remove them from features.selected"
+            faults.append(
+                f"protected attributes judge the model and never enter it; remove {', '.join(named)}"
             )
-        repeated = sorted({name for name in self.selected if self.selected.count(name) > 1})
         if repeated:
-            raise ValueError(f"named twice: {', '.join(repeated)}; name each feature once")
-        return self
+            faults.append(f"named twice: {', '.join(repeated)}; name each feature once")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return selected
 
 
 class TrainingParams(Section):
@@ -113,17 +118,14 @@ class TrainingParams(Section):
     cutoff: float
     seed: Seed
 
-    @model_validator(mode="after")
-    def _ranges(self) -> TrainingParams:
-        faults = []
-        for name, (least, most) in SEARCH_LIMITS.items():
-            low, high = getattr(self, name)
-            if not least <= low <= high <= most:
-                right = f"it must be [low, high] within [{least:g}, {most:g}]"
-                faults.append(f"{name} is [{low:g}, {high:g}]; {right}")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+    @field_validator(*SEARCH_LIMITS)
+    @classmethod
+    def _within_limits(cls, limits: list[float], info: ValidationInfo) -> list[float]:
+        least, most = SEARCH_LIMITS[str(info.field_name)]
+        low, high = limits
+        if not least <= low <= high <= most:
+            raise ValueError(f"a range is [low, high] within [{least:g}, {most:g}]")
+        return limits
 
 
 class ValidationParams(Section):
@@ -162,12 +164,13 @@ class FairnessParams(Section):
     replicates: Replicates
     seed: Seed
 
-    @model_validator(mode="after")
-    def _every_attribute_has_a_reference(self) -> FairnessParams:
-        missing = [name for name in self.attributes if name not in self.reference_groups]
+    @field_validator("reference_groups")
+    @classmethod
+    def _every_attribute_has_one(cls, groups: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        missing = [name for name in info.data.get("attributes", []) if name not in groups]
         if missing:
-            raise ValueError(f"reference_groups lacks {', '.join(missing)}; name a group for each attribute")
-        return self
+            raise ValueError(f"lacks {', '.join(missing)}; name a group for each attribute")
+        return groups
 
 
 class ScoringParams(Section):
@@ -218,90 +221,3 @@ class Study(Section):
         """Return the flat literals of one stage's section."""
         values: dict[str, Any] = getattr(self, stage).model_dump()
         return values
-
-
-def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """Read a study, apply `a.b=v` overrides and check it; raises ParamsError with every fault found."""
-    values = _read_yaml(path)
-    for override in overrides:
-        _apply(values, override)
-    return check_study(values, str(path))
-
-
-def check_study(values: Mapping[str, Any], name: str) -> Study:
-    """Check the parameters of a study given as a mapping."""
-    try:
-        return Study.model_validate(values)
-    except ValidationError as error:
-        faults = [_fault(dict(detail)) for detail in error.errors(include_url=False)]
-        summary = f"{name}: {len(faults)} fault(s) in the parameters; nothing was run"
-        raise ParamsError(summary, faults) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses repeated keys, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"key {key!r} appears twice, the second time in line {line}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        others = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "none"
-        raise ParamsError(f"{path}: no such file", [f"studies in that folder: {others}"])
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not readable as YAML", [" ".join(str(error).split())]) from None
-    if not isinstance(values, dict):
-        raise ParamsError(f"{path}: holds {type(values).__name__}; a study is a mapping of sections")
-    return values
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    name, separator, text = override.partition("=")
-    keys = name.strip().split(".")
-    if not separator or not all(keys):
-        right = ["write it as --set fairness.air_line=0.8"]
-        raise ParamsError(f"--set {override}: received no key=value", right)
-    target: Any = values
-    for key in keys[:-1]:
-        target = target.setdefault(key, {}) if isinstance(target, dict) else None
-    if not isinstance(target, dict):
-        raise ParamsError(f"--set {override}: {'.'.join(keys[:-1])} is no section")
-    try:
-        target[keys[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        right = ["quote texts: --set 'note=\"a: b\"'"]
-        raise ParamsError(f"--set {override}: the value is not YAML", right) from None
-
-
-def _fault(detail: dict[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"]]
-    where = ".".join(location) or "study"
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key{near_name(location[-1], _known_keys(location[:-1]))}"
-    if detail["type"] == "missing":
-        return f"{where}: missing; every key is written out in params/taiwan.yaml"
-    message = detail["msg"].removeprefix("Value error, ")
-    received = detail["input"]
-    if isinstance(received, dict):
-        return f"{where}: {message}"
-    return f"{where}: received {received!r}; {message[0].lower()}{message[1:]}"
-
-
-def _known_keys(location: Sequence[str]) -> list[str]:
-    model: Any = Study
-    for part in location:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = field.annotation if field else None
-    if hasattr(model, "model_fields"):
-        return list(model.model_fields)
-    return list(get_args(AttributeName))

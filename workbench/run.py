@@ -10,8 +10,9 @@ import yaml
 from filelock import FileLock, Timeout
 
 from workbench.errors import RunError, near_name
-from workbench.params import ROOT, STAGES, Study, check_study
+from workbench.params import ROOT, STAGES, Study
 from workbench.store import digest, read_json, sha256, write_json, write_whole
+from workbench.study import check_study
 
 MANIFEST = "manifest.json"
 PARAMS = "params.yaml"

@@ -67,7 +67,9 @@ class Scorer:
         """Return the booster's log-odds of default, one per row of `features`."""
         from xgboost import DMatrix
 
-        return np.asarray(self.booster.predict(DMatrix(self._matrix(features)), output_margin=True), dtype=float)
+        return np.asarray(
+            self.booster.predict(DMatrix(self._matrix(features)), output_margin=True), dtype=float
+        )
 
     def score(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return applicant_id, margin, prob_default, score and approved (1 where score >= cutoff)."""

@@ -157,7 +157,7 @@ def _target_faults(applicants: pl.DataFrame) -> list[str]:
 
 
 def _allowed(check: pa.Check) -> str:
-    values = check.statistics
+    values = check.statistics or {}
     if "allowed_values" in values:
         return ", ".join(str(value) for value in values["allowed_values"])
     return f"{values['min_value']:,} to {values['max_value']:,}"

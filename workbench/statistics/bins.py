@@ -74,8 +74,8 @@ def information_value(
     """Return the sum over bins of (share of goods - share of bads) x weight of evidence.
 
     0 = the characteristic does not separate goods from bads; higher = it separates more. Empty cells as in
-    `weight_of_evidence`. The interval is the basic bootstrap of one multinomial over bin x outcome; it does not
-    know how the bins were chosen, so bins fitted to these outcomes flatter the value.
+    `weight_of_evidence`. The interval is the basic bootstrap of one multinomial over bin x outcome; it does
+    not know how the bins were chosen, so bins fitted to these outcomes flatter the value.
 
     `goods`, `bads`: counts [bins].
 
@@ -121,7 +121,7 @@ def psi_null_quantile(
 
     Both samples are drawn from the expected shares, the development sample too, because its shares are
     themselves a sample's; near (1/expected total + 1/actual total) x the chi-squared quantile with bins - 1
-    degrees of freedom. A PSI below it is what noise gives at these sizes, whatever the customary 0.10 and 0.25.
+    degrees of freedom. A PSI below it is what noise gives at these sizes, whatever 0.10 and 0.25 say.
 
     Raises:
         DataError: negative counts, an empty sample.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -41,8 +43,9 @@ def percentile_estimate(value: float, replicates: ArrayLike, *, level: float, me
 
     Reference: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
     """
-    ends = _ends(value, replicates, level=level, method=method)
-    return ends if isinstance(ends, Estimate) else Estimate(value, *ends, level, f"percentile {method}")
+    return _estimate(
+        value, replicates, lambda low, high: (low, high), level=level, method=f"percentile {method}"
+    )
 
 
 def basic_estimate(
@@ -56,22 +59,28 @@ def basic_estimate(
 
     Reference: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 5.2.
     """
-    ends = _ends(value, replicates, level=level, method=method)
-    if isinstance(ends, Estimate):
-        return ends
-    low, high = max(2 * value - ends[1], least), max(2 * value - ends[0], least)
-    return Estimate(value, min(low, value), max(high, value), level, f"basic {method}")
+
+    def reflected(low: float, high: float) -> tuple[float, float]:
+        return min(max(2 * value - high, least), value), max(2 * value - low, value)
+
+    return _estimate(value, replicates, reflected, level=level, method=f"basic {method}")
 
 
-def _ends(value: float, replicates: ArrayLike, *, level: float, method: str) -> tuple[float, float] | Estimate:
+def _estimate(
+    value: float,
+    replicates: ArrayLike,
+    ends: Callable[[float, float], tuple[float, float]],
+    *,
+    level: float,
+    method: str,
+) -> Estimate:
+    if not np.isfinite(value):
+        return undefined(level, "a division by zero")
     drawn: FloatArray = np.asarray(replicates, dtype=np.float64)
     known = drawn[np.isfinite(drawn)]
     missing = drawn.size - known.size
-    if not np.isfinite(value):
-        return undefined(level, "a division by zero")
     if not known.size or missing > MOST_UNDEFINED * drawn.size:
-        reason = f"no interval: {missing} of {drawn.size} replicates of the {method} are undefined"
+        reason = f"no interval: {missing} of the {drawn.size} replicates are undefined"
         return Estimate(value, None, None, level, reason)
-    tail = (1 - level) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, *ends(float(low), float(high)), level, method)

@@ -79,12 +79,13 @@ def donner_zou_ratio(
 ) -> Estimate:
     """Return the share over the reference share with its MOVER-R interval from Wilson limits; 1 = equal.
 
-    Unlike a logarithmic interval it is defined when a share is 0 or 1; undefined when the reference share is 0.
+    Unlike a logarithmic interval it is defined when a share is 0 or 1; not when the reference share is 0.
 
     Raises:
         DataError: counts that are negative, or successes above trials.
 
-    Reference: Donner and Zou (2012), Statistical Methods in Medical Research 21: 347-359.
+    Reference: Donner and Zou (2012), Statistical Methods in Medical Research 21: 347-359; Newcombe (2016),
+    same journal 25: 1774-1778.
     """
     share = wilson(successes, trials, level=level)
     reference = wilson(reference_successes, reference_trials, level=level)

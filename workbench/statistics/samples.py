@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import DataError
@@ -31,32 +32,29 @@ def checked_sample(
     wanted = {"default": default, **(probabilities or {}), **(scores or {})}
     columns = {name: np.asarray(values, dtype=np.float64) for name, values in wanted.items()}
     faults = [
-        *_shape_faults(columns),
-        *_outcome_faults(columns["default"], both_classes=both_classes),
+        *length_faults(columns),
+        *binary_faults("default", columns["default"]),
+        *(_class_faults(columns["default"]) if both_classes else ()),
         *(fault for name in probabilities or {} for fault in _probability_faults(name, columns[name])),
-        *(fault for name in scores or {} for fault in _finite_faults(name, columns[name])),
+        *(fault for name in scores or {} for fault in finite_faults(name, columns[name])),
     ]
     raise_faults("The sample cannot be measured", faults)
     return tuple(columns.values())
 
 
-def checked_counts(
-    *, least: int | None = None, same_length: bool = True, **counts: ArrayLike
-) -> tuple[FloatArray, ...]:
+def checked_counts(**counts: ArrayLike) -> tuple[FloatArray, ...]:
     """Return named vectors of counts [cells] as floats: finite, not negative, each with a total above 0.
 
     Raises:
         DataError: every fault that was found.
     """
     columns = {name: np.asarray(values, dtype=np.float64) for name, values in counts.items()}
-    faults = list(_shape_faults(columns)) if same_length else []
+    faults = list(length_faults(columns))
     for name, cells in columns.items():
         if not np.all(np.isfinite(cells)) or np.any(cells < 0):
             faults.append(f"{name} holds a count that is negative or not a number")
-        elif cells.sum() <= 0:
+        elif not cells.sum():
             faults.append(f"{name} adds up to 0; at least one applicant is needed")
-        if least is not None and cells.size < least:
-            faults.append(f"{name} has {cells.size} cells; at least {least} are needed")
     raise_faults("The counts cannot be compared", faults)
     return tuple(columns.values())
 
@@ -68,23 +66,36 @@ def raise_faults(summary: str, faults: Iterable[str]) -> None:
         raise DataError(summary, found)
 
 
-def _shape_faults(columns: Mapping[str, FloatArray]) -> Iterator[str]:
-    flat = {name: values for name, values in columns.items() if values.ndim == 1}
-    for name in columns.keys() - flat.keys():
-        yield f"{name} has {columns[name].ndim} dimensions; one is needed"
-    if len({values.size for values in flat.values()}) > 1:
-        sizes = ", ".join(f"{name} {values.size}" for name, values in flat.items())
+def length_faults(columns: Mapping[str, FloatArray | pl.Series]) -> Iterator[str]:
+    """Find columns that are not flat, not equally long or empty."""
+    for name, values in columns.items():
+        if len(values.shape) != 1:
+            yield f"{name} has {len(values.shape)} dimensions; 1 is needed"
+    lengths = {name: values.shape[0] for name, values in columns.items() if values.shape}
+    if len(set(lengths.values())) > 1:
+        sizes = ", ".join(f"{name} {length}" for name, length in lengths.items())
         yield f"lengths differ ({sizes}); the same rows in the same order are needed"
-    if any(values.size == 0 for values in flat.values()):
+    if 0 in lengths.values():
         yield "there are no rows"
 
 
-def _outcome_faults(default: FloatArray, *, both_classes: bool) -> Iterator[str]:
-    other = int(np.sum((default != 0) & (default != 1)))
+def binary_faults(name: str, values: FloatArray) -> Iterator[str]:
+    """Count the rows that are neither 0 nor 1."""
+    other = int(np.sum((values != 0) & (values != 1)))
     if other:
-        yield f"default is missing or neither 0 nor 1 in {other} of {default.size} rows"
+        yield f"{name} is missing or neither 0 nor 1 in {other} of {values.size} rows"
+
+
+def finite_faults(name: str, values: FloatArray) -> Iterator[str]:
+    """Count the rows that are missing or infinite."""
+    broken = int(np.sum(~np.isfinite(values)))
+    if broken:
+        yield f"{name} is missing or infinite in {broken} of {values.size} rows"
+
+
+def _class_faults(default: FloatArray) -> Iterator[str]:
     bads, goods = int(np.sum(default == 1)), int(np.sum(default == 0))
-    if both_classes and default.size and not (bads and goods):
+    if default.size and not (bads and goods):
         yield f"default has {goods} goods and {bads} bads; at least one of each is needed"
 
 
@@ -95,9 +106,3 @@ def _probability_faults(name: str, values: FloatArray) -> Iterator[str]:
         yield f"{name} is missing in {missing} of {values.size} rows"
     if outside:
         yield f"{name} is outside [0, 1] in {outside} of {values.size} rows"
-
-
-def _finite_faults(name: str, values: FloatArray) -> Iterator[str]:
-    broken = int(np.sum(~np.isfinite(values)))
-    if broken:
-        yield f"{name} is missing or infinite in {broken} of {values.size} rows"

@@ -44,9 +44,9 @@ def fit_scorecard(
 ) -> ScorecardModel:
     """Fit monotone bins, weights of evidence and a logistic regression on the development sample.
 
-    Weight of evidence is ln(goods share / bads share), so every coefficient of the log-odds of default must be
-    negative; a characteristic whose coefficient is not is left out, the worst one first. Points add up to
-    `scale`'s score. Raises DataError when no characteristic is left.
+    Weight of evidence is ln(goods share / bads share), so every coefficient of the log-odds of default must
+    be negative; a characteristic whose coefficient is not is left out, the worst one first. Points add up
+    to `scale`'s score. Raises DataError when no characteristic is left.
     """
     trends = {name: _TREND[direction] for name, direction in zip(names, monotone, strict=True)}
     frame = _pandas(features, names)
@@ -55,7 +55,7 @@ def fit_scorecard(
     if not kept:
         raise DataError(
             "no characteristic is strong enough for a scorecard",
-            [f"training.scorecard_min_information_value is {min_information_value:g}; lower it or add features"],
+            [f"training.scorecard_min_information_value is {min_information_value:g}; lower it"],
         )
     model = _scorecard(frame[kept], default, trends, max_bins, scale, seed)
     left_out = [{"characteristic": name, "reason": "information value below the line"} for name in weak]
@@ -135,4 +135,6 @@ def _points_table(model: Any) -> pl.DataFrame:
 def _pandas(features: pl.DataFrame, names: Sequence[str]) -> Any:
     import pandas as pd
 
-    return pd.DataFrame({name: features[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names})
+    return pd.DataFrame(
+        {name: features[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names}
+    )

@@ -38,9 +38,10 @@ def search_champion(
 ) -> SearchResult:
     """Return the settings with the lowest cross-validated log loss, and every trial.
 
-    Trials are proposed by Optuna's TPE sampler from `space` (name: low and high; learning_rate, min_child_weight
-    and reg_lambda on a log scale). A trial trains one booster per fold with early stopping on that fold's log loss.
-    `rounds` is the mean of the folds' best rounds. Trials: trial, each setting, rounds, log_loss, log_loss_sd, auc.
+    Trials are proposed by Optuna's TPE sampler from `space` (name: low and high; learning_rate,
+    min_child_weight and reg_lambda on a log scale). A trial trains one booster per fold with early
+    stopping on that fold's log loss. `rounds` is the mean of the folds' best rounds. Trials: trial, each
+    setting, rounds, log_loss, log_loss_sd, auc.
     """
     import optuna
 
@@ -79,7 +80,7 @@ def booster_settings(monotone: Sequence[int], *, seed: int, device: str = "cpu")
     """Return the settings that no trial varies; `monotone` holds +1, -1 or 0 for each feature."""
     return {
         "objective": "binary:logistic",
-        "eval_metric": ["auc", "logloss"],
+        "eval_metric": "logloss",
         "tree_method": "hist",
         "device": device,
         "monotone_constraints": tuple(monotone),

@@ -1,0 +1,115 @@
+"""What a stage's outcome depends on; a stage whose dependencies did not change is not run again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from workbench.params import ROOT, Study
+from workbench.run import Run
+from workbench.store import digest, digest_files, sha256
+
+PACKAGES = (
+    "fairlearn",
+    "narwhals",
+    "numpy",
+    "optbinning",
+    "optuna",
+    "pandas",
+    "pandera",
+    "papermill",
+    "polars",
+    "pypandoc_binary",
+    "scikit-learn",
+    "scipy",
+    "shap",
+    "statsmodels",
+    "typst",
+)
+_SHARED = ("engine.py", "errors.py", "facts.py", "run.py", "scorer.py", "stage.py", "store.py")
+_SCORES_AGAIN = ("data", "features")  # what scoring recomputes from the source tables
+
+
+def stage_fingerprint(stage: str, study: Study, engine: str) -> str:
+    """Return one digest of a stage's parameters, notebook, package code, packages, engine and source data."""
+    source = ROOT / study.data.source
+    return digest(
+        study.section(stage),
+        notebook_code(notebook_path(stage)),
+        _package_code(stage),
+        package_versions(),
+        engine,
+        sha256(source) if stage == "data" and source.is_file() else "",
+    )
+
+
+def is_fresh(run: Run, stage: str, fingerprint: str) -> bool:
+    """Return whether a complete stage would find the same fingerprint and the same artifacts again."""
+    manifest = run.manifest
+    entry = manifest["stages"].get(stage, {})
+    if entry.get("state") != "complete" or entry.get("fingerprint") != fingerprint:
+        return False
+    artifacts = manifest["artifacts"]
+    reads: dict[str, str] = entry["reads"]
+    own = [item for item in artifacts.values() if item["stage"] == stage]
+    return all(artifacts.get(name, {}).get("sha256") == known for name, known in reads.items()) and all(
+        (run.folder / item["path"]).is_file() for item in own
+    )
+
+
+def notebook_path(stage: str) -> Path:
+    """Return the notebook of a stage."""
+    found = sorted((ROOT / "notebooks").glob(f"[0-9][0-9]_{stage}.ipynb"))
+    return found[0] if found else ROOT / "notebooks" / f"{stage}.ipynb"
+
+
+def notebook_code(path: Path) -> list[str]:
+    """Return the sources of a notebook's cells; outputs and metadata do not count."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
+    return ["".join(cell["source"]) for cell in cells]
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
+    import sys
+
+    versions = {name: version(name) for name in PACKAGES}
+    versions["xgboost"] = _xgboost_version()
+    return {"python": ".".join(map(str, sys.version_info[:3]))} | versions
+
+
+def code_revision() -> dict[str, Any]:
+    """Return the git revision of the code and whether the working tree was clean."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        return {
+            "revision": git("rev-parse", "HEAD") or "unknown",
+            "clean": git("status", "--porcelain") == "",
+        }
+    except FileNotFoundError:
+        return {"revision": "unknown", "clean": False}
+
+
+def _xgboost_version() -> str:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version("xgboost")
+    except PackageNotFoundError:
+        return version("xgboost-cpu")
+
+
+def _package_code(stage: str) -> str:
+    package = ROOT / "workbench"
+    folders = [stage, "statistics", *(_SCORES_AGAIN if stage == "scoring" else ())]
+    files = [path for folder in folders for path in (package / folder).rglob("*.py")]
+    return digest_files([*files, *(package / name for name in _SHARED)], ROOT)

@@ -1,0 +1,236 @@
+"""The sequence of stages: order, side-by-side execution, resumption, and a stage opened by hand."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from workbench.engine import choose_engine
+from workbench.errors import RunError, WorkbenchError
+from workbench.execute import Timing, execute
+from workbench.features.catalogue import select_features
+from workbench.fingerprint import (
+    code_revision,
+    is_fresh,
+    notebook_path,
+    package_versions,
+    stage_fingerprint,
+)
+from workbench.params import ROOT, STAGES, Study
+from workbench.run import Run, damaged, describe_artifact, runs_folder
+from workbench.stage import Stage
+from workbench.store import digest, sha256
+from workbench.study import load_study
+
+AFTER: Mapping[str, tuple[str, ...]] = {
+    "data": (),
+    "features": ("data",),
+    "training": ("features",),
+    "validation": ("training",),
+    "explanation": ("training",),
+    "fairness": ("training",),
+    "scoring": ("validation", "explanation", "fairness"),
+    "monitoring": ("scoring",),
+}
+_BY_PIPELINE = "WORKBENCH_PIPELINE"
+
+
+class Progress(Protocol):
+    """Whoever wants to know how the stages get on."""
+
+    def started(self, stage: str) -> None: ...  # noqa: D102
+    def cell(self, stage: str, done: int, total: int) -> None: ...  # noqa: D102
+    def ended(self, stage: str, seconds: float, state: str) -> None: ...  # noqa: D102
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def started(self, stage: str) -> None:
+        """Say nothing."""
+
+    def cell(self, stage: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def ended(self, stage: str, seconds: float, state: str) -> None:
+        """Say nothing."""
+
+
+def run_stages(
+    study: Study,
+    folder: Path,
+    *,
+    stages: tuple[str, ...] = STAGES,
+    force: frozenset[str] = frozenset(),
+    jobs: int = 2,
+    progress: Progress | None = None,
+) -> Run:
+    """Run the stages that are not fresh, in order, up to `jobs` side by side; `force` runs some regardless.
+
+    Raises ParamsError or EngineError before anything is written, RunError when the folder is in use or
+    damaged, StageError when a notebook raises; what was complete stays complete.
+    """
+    select_features(study.features.selected)
+    run = Run.create(folder, study, _about(study))
+    with run.lock():
+        _refuse_damage(run, frozenset(stages) & force)
+        os.environ[_BY_PIPELINE] = str(run.folder)
+        _Sequence(run, study, stages, force, jobs, progress or Silent()).go()
+    return run
+
+
+def open_stage(name: str, folder: str = "") -> Stage:
+    """Open a stage for its notebook.
+
+    With a run folder (by Papermill) the stage belongs to that run. Without one (in JupyterLab) it belongs to
+    the smoke study's run, and the stages before it that have not run yet are run first.
+    """
+    if folder:
+        run = Run.open(Path(folder))
+        if os.environ.get(_BY_PIPELINE) != str(run.folder):
+            run.lock().release()
+        return Stage(run, name)
+    study = load_study(ROOT / "params" / "smoke.yaml")
+    before = STAGES[: STAGES.index(name)]
+    needed = tuple(stage for stage in before if stage in stages_before(name))
+    run = run_stages(study, runs_folder() / study.study, stages=needed, progress=_Printed())
+    return Stage(run, name)
+
+
+def stages_before(stage: str) -> set[str]:
+    """Return all the stages that have to run before a stage."""
+    direct = set(AFTER[stage])
+    return direct.union(*(stages_before(name) for name in direct)) if direct else direct
+
+
+def stages_after(stage: str) -> set[str]:
+    """Return a stage and all the stages that depend on it."""
+    return {stage} | {name for name in STAGES if stage in stages_before(name)}
+
+
+class _Printed(Silent):
+    def started(self, stage: str) -> None:
+        print(f"stage {stage} has not run yet on the smoke study; running it first", flush=True)
+
+
+class _Sequence:
+    """One pass over the stages."""
+
+    def __init__(
+        self,
+        run: Run,
+        study: Study,
+        stages: tuple[str, ...],
+        force: frozenset[str],
+        jobs: int,
+        progress: Progress,
+    ) -> None:
+        self.run, self.study, self.stages, self.force = run, study, stages, force
+        self.jobs, self.progress = jobs, progress
+        self.engine = choose_engine(study.engine).name
+
+    def go(self) -> None:
+        """Start each stage as soon as those before it are done; after a failure start no more."""
+        waiting, done = list(self.stages), set(STAGES) - set(self.stages)
+        running: dict[Future[None], str] = {}
+        failures: list[BaseException] = []
+        with ThreadPoolExecutor(self.jobs) as pool:
+            while waiting or running:
+                ready = [s for s in waiting if set(AFTER[s]) <= done and len(running) < self.jobs]
+                for stage in ready[: self.jobs - len(running)] if not failures else []:
+                    waiting.remove(stage)
+                    running[pool.submit(self._stage, stage)] = stage
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    stage = running.pop(future)
+                    error = future.exception()
+                    failures += [error] if error else []
+                    done |= set() if error else {stage}
+        if failures:
+            raise failures[0]
+
+    def _stage(self, stage: str) -> None:
+        fingerprint = stage_fingerprint(stage, self.study, self.engine)
+        if stage not in self.force and is_fresh(self.run, stage, fingerprint):
+            self.progress.ended(stage, 0.0, "unchanged")
+            return
+        self.progress.started(stage)
+        begun = time.perf_counter()
+        output = self.run.folder / stage / "notebook.ipynb"
+        parameters = {"run": str(self.run.folder), **self.study.section(stage)}
+        try:
+            timing = execute(
+                stage,
+                notebook_path(stage),
+                output,
+                parameters,
+                on_cell=lambda done, total: self.progress.cell(stage, done, total),
+            )
+        except WorkbenchError:
+            self.progress.ended(stage, time.perf_counter() - begun, "failed")
+            raise
+        seconds = time.perf_counter() - begun
+        self.run.update(
+            lambda manifest: self._complete(manifest, stage, fingerprint, output, timing, seconds)
+        )
+        self.progress.ended(stage, seconds, "complete")
+
+    def _complete(
+        self,
+        manifest: dict[str, Any],
+        stage: str,
+        fingerprint: str,
+        output: Path,
+        timing: Timing,
+        seconds: float,
+    ) -> None:
+        entry = manifest["stages"][stage]
+        if entry["state"] != "by hand":
+            raise RunError(f"stage {stage} ended without closing: its notebook lacks the cell stage.close()")
+        entry |= {
+            "state": "complete",
+            "fingerprint": fingerprint,
+            "seconds": round(seconds, 2),
+            "work_seconds": round(timing.work_seconds, 2),
+            "code_cells": timing.cells,
+        }
+        about = "The stage's notebook as executed"
+        manifest["artifacts"][f"{stage}/notebook"] = describe_artifact(
+            output, self.run.folder, stage, "notebook", unit="notebook", key=[], about=about
+        )
+
+
+def _refuse_damage(run: Run, made_again: frozenset[str]) -> None:
+    """Refuse a run whose artifacts were edited or truncated; those that are gone are simply made again."""
+    faults = [
+        f"{name} {fault}"
+        for name, fault in damaged(run).items()
+        if fault != "is missing" and run.entry(name)["stage"] not in made_again
+    ]
+    if faults:
+        right = "restore them, make them again with --from STAGE, or choose another folder with --run-id NAME"
+        raise RunError(
+            f"{run.folder}: {len(faults)} artifact(s) are not as they were written", [*faults, right]
+        )
+
+
+def _about(study: Study) -> dict[str, Any]:
+    engine = choose_engine(study.engine)
+    source = ROOT / study.data.source
+    return {
+        "created": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "sources": {study.data.source: sha256(source)} if source.is_file() else {},
+        "code": code_revision(),
+        "packages": package_versions(),
+        "packages_sha256": digest(package_versions()),
+        "engine": {"name": engine.name, "device": engine.device, "why": engine.why},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "seeds": {stage: study.section(stage)["seed"] for stage in STAGES if "seed" in study.section(stage)},
+    }

@@ -1,0 +1,100 @@
+"""A study read from YAML and checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from workbench.errors import ParamsError, near_name
+from workbench.params import AttributeName, Study
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """Read a study, apply `a.b=v` overrides and check it; raises ParamsError with every fault found."""
+    values = _read_yaml(path)
+    for override in overrides:
+        _apply(values, override)
+    return check_study(values, str(path))
+
+
+def check_study(values: Mapping[str, Any], name: str) -> Study:
+    """Check the parameters of a study given as a mapping."""
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        faults = [_fault(dict(detail)) for detail in error.errors(include_url=False)]
+        summary = f"{name}: {len(faults)} fault(s) in the parameters; nothing was run"
+        raise ParamsError(summary, faults) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses repeated keys, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"key {key!r} appears twice, the second time in line {line}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        others = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "none"
+        raise ParamsError(f"{path}: no such file", [f"studies in that folder: {others}"])
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: not readable as YAML", [" ".join(str(error).split())]) from None
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path}: holds {type(values).__name__}; a study is a mapping of sections")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not separator or not all(keys):
+        right = ["write it as --set fairness.air_line=0.8"]
+        raise ParamsError(f"--set {override}: received no key=value", right)
+    target: Any = values
+    for key in keys[:-1]:
+        target = target.setdefault(key, {}) if isinstance(target, dict) else None
+    if not isinstance(target, dict):
+        raise ParamsError(f"--set {override}: {'.'.join(keys[:-1])} is no section")
+    try:
+        target[keys[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        right = ["quote texts: --set 'note=\"a: b\"'"]
+        raise ParamsError(f"--set {override}: the value is not YAML", right) from None
+
+
+def _fault(detail: dict[str, Any]) -> str:
+    location = [str(part) for part in detail["loc"]]
+    where = ".".join(location) or "study"
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key{near_name(location[-1], _known_keys(location[:-1]))}"
+    if detail["type"] == "missing":
+        return f"{where}: missing; every key is written out in params/taiwan.yaml"
+    message = detail["msg"].removeprefix("Value error, ")
+    received = detail["input"]
+    if isinstance(received, dict):
+        return f"{where}: {message}"
+    return f"{where}: received {received!r}; {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(location: Sequence[str]) -> list[str]:
+    model: Any = Study
+    for part in location:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        model = field.annotation if field else None
+    if hasattr(model, "model_fields"):
+        return list(model.model_fields)
+    return list(get_args(AttributeName))
