@@ -79,6 +79,7 @@ def _timing(executed: Any) -> Timing:
 
 def _register_engine() -> None:
     from papermill.engines import NBClientEngine, papermill_engines
+    from traitlets.config import Config
 
     class ProgressEngine(NBClientEngine):  # type: ignore[misc]
         """Papermill's own engine, which also tells how many cells are done."""
@@ -94,6 +95,8 @@ def _register_engine() -> None:
                 on_cell(done[0], total)
 
             nb_man.cell_complete = cell_complete
-            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+            # sockets as files: no port that others could reach
+            private = Config({"KernelManager": {"transport": "ipc"}})
+            return super().execute_managed_notebook(nb_man, kernel_name, config=private, **kwargs)
 
     papermill_engines.register(_ENGINE, ProgressEngine)

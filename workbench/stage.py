@@ -12,6 +12,7 @@ import polars as pl
 from workbench.engine import Engine, choose_engine
 from workbench.errors import DataError, RunError
 from workbench.facts import Fact, make_fact
+from workbench.params import ROOT
 from workbench.run import Kind, Run, describe_artifact
 from workbench.statistics.estimate import Estimate
 from workbench.store import read_json, write_json, write_whole
@@ -52,6 +53,10 @@ class Stage:
     def read_json(self, artifact: str) -> Any:
         """Read another stage's JSON artifact."""
         return read_json(self.path(artifact))
+
+    def source(self, name: str) -> Path:
+        """Return the path of a source file, which the study names relative to the repository."""
+        return ROOT / name
 
     def save_rows(
         self, name: str, frame: pl.DataFrame, *, key: Sequence[str], about: str, readers: Sequence[str] = ()
@@ -105,6 +110,37 @@ class Stage:
         self._facts[fact.id] = fact
         return fact
 
+    def fact_rows(
+        self,
+        frame: pl.DataFrame,
+        *,
+        name: Sequence[str],
+        about: str,
+        lines: Mapping[str, tuple[float | None, float | None]],
+        line_source: str,
+    ) -> None:
+        """Record one fact per row of a table with value, low, high, level and method.
+
+        The columns in `name` make the fact's id; `about` is a format over the row's columns; `lines` maps the
+        last of the name columns to (at_least, at_most).
+        """
+        for row in frame.iter_rows(named=True):
+            at_least, at_most = lines.get(row[name[-1]], (None, None))
+            interval = {key: row[key] for key in ("value", "low", "high", "level", "method")}
+            self.fact(
+                ".".join(str(row[column]) for column in name),
+                Estimate(**interval),
+                about=about.format(**row),
+                at_least=at_least,
+                at_most=at_most,
+                line_source=line_source if (at_least, at_most) != (None, None) else "",
+            )
+
+    def facts(self, *names: str) -> pl.DataFrame:
+        """Return the facts recorded so far, or those with these names, as a table."""
+        wanted = [f"{self.name}.{name}" for name in names] or list(self._facts)
+        return facts_table(self._facts[name] for name in wanted)
+
     def check(self, checks: Mapping[str, bool]) -> pl.DataFrame:
         """Stop the run when a check fails, naming every one that did; returns the checks as a table."""
         failed = [name for name, passed in checks.items() if not passed]
@@ -118,7 +154,7 @@ class Stage:
         write_json(path, [fact.as_dict() for fact in self._facts.values()])
         self._note("facts", path, "facts", unit="fact", key=["id"], about=f"Facts of the stage {self.name}")
         self.run.update(self._finish)
-        return facts_table(self._facts.values())
+        return self.facts()
 
     def _save_parquet(self, name: str, frame: pl.DataFrame, kind: Kind, **about: Any) -> None:
         path = self.folder / kind / f"{name}.parquet"

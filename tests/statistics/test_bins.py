@@ -66,7 +66,9 @@ def test_information_value_and_psi_are_never_negative_and_symmetric(first, secon
 @given(COUNTS, st.integers(1, 5))
 def test_psi_is_0_for_the_same_distribution_at_any_size(counts, times):
     stretched = [times * count for count in counts]
-    assert population_stability_index(counts, stretched, replicates=10, seed=1).value == pytest.approx(0, abs=1e-12)
+    assert population_stability_index(counts, stretched, replicates=10, seed=1).value == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_psi_by_hand():
@@ -164,3 +166,15 @@ def test_psi_interval_covers(shares):
         estimate = population_stability_index(*samples, replicates=400, seed=seed)
         hits += estimate.low <= truth <= estimate.high
     assert hits / runs >= 0.95 - 3.5 * np.sqrt(0.95 * 0.05 / runs)
+
+
+def test_information_value_interval_covers():
+    generator = np.random.default_rng(6)
+    goods, bads = np.array([0.5, 0.3, 0.2]), np.array([0.3, 0.3, 0.4])
+    truth = float(((goods - bads) * np.log(goods / bads)).sum())
+    runs, hits = 600, 0
+    for seed in range(runs):
+        counts = generator.multinomial(2000, np.append(0.8 * goods, 0.2 * bads))
+        estimate = information_value(counts[:3], counts[3:], replicates=400, seed=seed)
+        hits += estimate.low <= truth <= estimate.high
+    assert hits / runs == pytest.approx(0.95, abs=3.5 * np.sqrt(0.95 * 0.05 / runs))

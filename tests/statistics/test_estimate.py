@@ -50,7 +50,9 @@ def test_met_at_most_at_and_around_its_boundary(low, high, expected):
     assert met(between(low, high), at_most=0.10) == expected
 
 
-@pytest.mark.parametrize(("low", "high", "expected"), [(0.8, 1.25, "yes"), (0.7, 1.3, "unknown"), (1.3, 2, "no")])
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.8, 1.25, "yes"), (0.7, 1.3, "unknown"), (1.3, 2, "no")]
+)
 def test_met_within_two_lines(low, high, expected):
     assert met(between(low, high), at_least=0.8, at_most=1.25) == expected
 

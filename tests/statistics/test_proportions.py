@@ -100,7 +100,9 @@ def test_wilson_covers_by_exact_enumeration(share):
     assert weights(100, share)[(low <= share) & (share <= high)].sum() == pytest.approx(0.95, abs=0.025)
 
 
-@pytest.mark.parametrize(("interval", "truth"), [(newcombe_difference, 0.7 - 0.9), (donner_zou_ratio, 0.7 / 0.9)])
+@pytest.mark.parametrize(
+    ("interval", "truth"), [(newcombe_difference, 0.7 - 0.9), (donner_zou_ratio, 0.7 / 0.9)]
+)
 def test_difference_and_ratio_cover_by_exact_enumeration(interval, truth):
     first, second = weights(30, 0.7), weights(40, 0.9)
     covered = 0.0

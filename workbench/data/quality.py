@@ -82,6 +82,21 @@ def draw_applicants(
     return drawn, pl.concat([waterfall, pl.DataFrame([row])])
 
 
+def ledger_table(statements: pl.DataFrame) -> pl.DataFrame:
+    """Return the ledger by month: month, statements, late_share, unused_share, median_billed, median_paid."""
+    return (
+        statements.group_by("month")
+        .agg(
+            pl.len().cast(pl.Int64).alias("statements"),
+            (pl.col("status") > 0).mean().alias("late_share"),
+            (pl.col("status") == -2).mean().alias("unused_share"),
+            pl.col("billed").median().alias("median_billed"),
+            pl.col("paid").median().alias("median_paid"),
+        )
+        .sort("month")
+    )
+
+
 def _waterfall_row(step: str, before: int, tables: Tables) -> dict[str, object]:
     left = tables.applicants
     return {

@@ -45,6 +45,22 @@ def sample_table(samples: pl.DataFrame, applicants: pl.DataFrame) -> pl.DataFram
     )
 
 
+def group_table(protected: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Return attribute, group and the number of applicants of each group in all and in the holdout sample."""
+    frame = protected.join(samples, on="applicant_id")
+    tables = [
+        frame.group_by(pl.col(name).alias("group"))
+        .agg(
+            pl.len().cast(pl.Int64).alias("applicants"),
+            (pl.col("sample") == "holdout").sum().cast(pl.Int64).alias("holdout"),
+        )
+        .sort("group")
+        .select(pl.lit(name).alias("attribute"), pl.all())
+        for name in ("sex", "age_band", "education", "marital_status")
+    ]
+    return pl.concat(tables)
+
+
 def _assign(ids: pl.Series, shares: Mapping[str, float], generator: np.random.Generator) -> pl.DataFrame:
     shuffled = ids.gather(generator.permutation(ids.len()))
     ends = np.round(np.cumsum([shares[name] for name in SAMPLES]) * ids.len()).astype(int)

@@ -148,7 +148,9 @@ def _estimates(groups: _Groups, metric: str) -> Iterator[Estimate]:
     method = f"bootstrap, {len(drawn)} replicates"
     for at, value in enumerate(values):
         shares = _shares(groups, metric, at)
-        if _itself(groups, metric, at) or all(0 < hits < trials for hits, trials in shares):
+        if metric in COMPARISONS and at == groups.reference and np.isfinite(value):
+            yield Estimate(*(float(value),) * 3, groups.level, "by definition")
+        elif all(0 < hits < trials for hits, trials in shares):
             yield percentile_estimate(float(value), drawn[:, at], level=groups.level, method=method)
         else:
             yield _closed_form(metric, shares, groups.level)
@@ -167,10 +169,6 @@ def _shares(groups: _Groups, metric: str, at: int) -> list[tuple[int, int]]:
     rate, places = _rate(metric), [at] if metric in RATES else [at, groups.reference]
     hits, trials = _total(groups.cells, rate.successes), _total(groups.cells, rate.trials)
     return [(int(hits[place]), int(trials[place])) for place in places]
-
-
-def _itself(groups: _Groups, metric: str, at: int) -> bool:
-    return metric in COMPARISONS and at == groups.reference
 
 
 def _rate(metric: str) -> Rate:

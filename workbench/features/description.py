@@ -36,9 +36,9 @@ def describe_features(
 
     Strength and direction come from `development` (features and default); stability compares `holdout` with
     it in bins whose edges are development quantiles. Columns: feature, missing_share, information_value,
-    iv_low, iv_high, direction (Spearman's rank correlation with default; above 0 = higher value, higher PD), expected
-    (the catalogue's direction), stability (PSI between the samples), stability_noise (what chance alone gives
-    in 5 of 100 samples).
+    iv_low, iv_high, direction (Spearman's rank correlation with default; above 0 = higher value, higher
+    PD), expected (the catalogue's direction), stability (PSI between the samples), stability_noise (what
+    chance alone exceeds in 5 of 100 samples).
     """
     rows = [
         _describe(feature, development, holdout, bins=bins, level=level, replicates=replicates, seed=seed)

@@ -18,7 +18,7 @@ from workbench.reporting.sources import Expander, Source
 
 Format = Literal["html", "pdf"]
 ASSETS = Path(__file__).parent / "pandoc"
-_READER = "markdown-smart-abbreviations"
+_READER = "markdown-smart"
 _WARNING = re.compile(r"^\[WARNING\] (.*(?:\n[ \t]+.*)*)", re.MULTILINE)
 _AT_LINE = re.compile(r"line (\d+) column \d+")
 _CITATION = re.compile(r"citation (\S+) not found")

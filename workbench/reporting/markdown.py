@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_BLANK = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
+_BLANK = re.compile(r"[ \t-\r\x1c-\x1f\x85\u2028\u2029]+")  # spaces that do not break stay
 _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 _SPECIAL = re.compile(
     r"""[!"\#$&'()*+/:<=>@\[\\\]^_`{|}~]  # starts or ends markup somewhere in Pandoc's or Quarto's Markdown

@@ -50,9 +50,14 @@ end
 
 local function note_id(element)
   local id = element.identifier
-  if not id or id == '' then return end
+  if id == '' then return end
   if seen[id] then fault('#' .. id, 'the same id is used twice') end
   seen[id] = true
+end
+
+local function first_look(div)
+  refuse_quarto_div(div)
+  note_id(div)
 end
 
 -- 2. Callouts ------------------------------------------------------------------------------------------------
@@ -178,8 +183,10 @@ local function picture(image)
 end
 
 return {
-  { RawBlock = refuse_raw, RawInline = refuse_raw, Code = refuse_cell, CodeBlock = refuse_cell, Div = refuse_quarto_div },
-  { Block = note_id, Inline = note_id },
+  {
+    RawBlock = refuse_raw, RawInline = refuse_raw, Code = refuse_cell, CodeBlock = refuse_cell, Div = first_look,
+    Header = note_id, Figure = note_id, Table = note_id, Image = note_id, Span = note_id,
+  },
   { Div = callout },
   { traverse = 'topdown', Header = header, Div = referenced_div, Table = boxed_table, Figure = figure },
   { Cite = cite, Image = picture },
