@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from workbench.errors import StageError
@@ -13,6 +14,10 @@ from workbench.params import ROOT
 
 OnCell = Callable[[int, int], None]
 _ENGINE = "workbench"
+_KERNEL_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # stages side by side: threads that wait must not spin on the other's core
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
 _PLUMBING_TAGS = {"parameters", "injected-parameters", "setup"}
 
 
@@ -36,7 +41,8 @@ def execute(
     from papermill.exceptions import PapermillExecutionError
 
     _register_engine()
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    for name, value in _KERNEL_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         executed = papermill.execute_notebook(
@@ -95,8 +101,10 @@ def _register_engine() -> None:
                 on_cell(done[0], total)
 
             nb_man.cell_complete = cell_complete
-            # sockets as files: no port that others could reach
-            private = Config({"KernelManager": {"transport": "ipc"}})
-            return super().execute_managed_notebook(nb_man, kernel_name, config=private, **kwargs)
+            # sockets as files in a folder of their own: no port that others could reach
+            with TemporaryDirectory(prefix="workbench-") as folder:
+                connection = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+                config = Config({"KernelManager": connection})
+                return super().execute_managed_notebook(nb_man, kernel_name, config=config, **kwargs)
 
     papermill_engines.register(_ENGINE, ProgressEngine)

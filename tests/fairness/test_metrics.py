@@ -39,6 +39,10 @@ def row(frame, metric, group):
     return frame.row(by_predicate=(pl.col("metric") == metric) & (pl.col("group") == group), named=True)
 
 
+def mean_outcome(y_true, y_pred):
+    return y_true.mean()
+
+
 def simulated(seed=1, size=3000):
     generator = np.random.default_rng(seed)
     group = generator.choice(["r", "s", "t"], size, p=[0.5, 0.3, 0.2])
@@ -75,7 +79,7 @@ def test_every_metric_equals_fairlearn():
     frame = MetricFrame(metrics=rates, y_true=1 - default, y_pred=approved, sensitive_features=group).by_group
     taken = approved == 1
     among = MetricFrame(
-        metrics=lambda y_true, y_pred: y_true.mean(), y_true=default[taken], y_pred=approved[taken],
+        metrics=mean_outcome, y_true=default[taken], y_pred=approved[taken],
         sensitive_features=group[taken],
     ).by_group  # fmt: skip
     frame["default_rate_among_approved"] = among

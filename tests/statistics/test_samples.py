@@ -21,7 +21,7 @@ def test_all_faults_come_at_once_with_counts_and_without_values():
 
 @pytest.mark.parametrize("default", [[], [[0, 1]]])
 def test_empty_or_nested_columns_are_refused(default):
-    with pytest.raises(DataError, match="no rows|2 dimensions"):
+    with pytest.raises(DataError, match=r"no rows|2 dimensions"):
         checked_sample(default)
 
 

@@ -133,7 +133,8 @@ def test_a_sample_that_cannot_be_measured_is_refused(measure, default, prob, fau
 @given(SAMPLES)
 def test_ks_equals_scipy_with_ties(rows):
     default, prob = columns(rows)
-    expected = ks_2samp(prob[default == 1], prob[default == 0], method="exact").statistic
+    with np.errstate(divide="ignore"):  # its p-value of a statistic of 0
+        expected = ks_2samp(prob[default == 1], prob[default == 0], method="asymp").statistic
     assert ks(default, prob, replicates=5, seed=1).value == pytest.approx(expected, abs=1e-12)
 
 
@@ -186,7 +187,7 @@ def test_paired_test_rejects_equal_models_as_often_as_it_says():
 
 
 def test_ks_interval_covers():
-    generator, runs, truth, hits = np.random.default_rng(4), 300, 2 * ndtr(0.4) - 1, 0
+    generator, runs, truth, hits = np.random.default_rng(4), 400, 2 * ndtr(0.4) - 1, 0
     for seed in range(runs):
         estimate = ks(*simulated(generator, 400, 1600, 0.8), replicates=50, seed=seed)
         hits += estimate.low <= truth <= estimate.high

@@ -87,7 +87,7 @@ def _compiled(source: bytes, project: Project) -> bytes:
     import typst
 
     def compiled(standards: list[typst.PDFStandard]) -> bytes:
-        return typst.compile(
+        return typst.compile(  # type: ignore[type-var]  # the stub ties the root's type to the source's
             source,
             root=str(project.folder),
             ignore_system_fonts=True,

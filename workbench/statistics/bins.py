@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.errors import DataError
-from workbench.statistics.bootstrap import basic_estimate, multinomial_replicates
+from workbench.statistics.bootstrap import bias_corrected_estimate, multinomial_replicates
 from workbench.statistics.estimate import Estimate
 from workbench.statistics.samples import FloatArray, IntArray, checked_counts, raise_faults
 
@@ -74,8 +74,8 @@ def information_value(
     """Return the sum over bins of (share of goods - share of bads) x weight of evidence.
 
     0 = the characteristic does not separate goods from bads; higher = it separates more. Empty cells as in
-    `weight_of_evidence`. The interval is the basic bootstrap of one multinomial over bin x outcome; it does
-    not know how the bins were chosen, so bins fitted to these outcomes flatter the value.
+    `weight_of_evidence`. The interval is the bias-corrected bootstrap of one multinomial over bin x
+    outcome; it does not know how the bins were chosen: bins fitted to these outcomes flatter the value.
 
     `goods`, `bads`: counts [bins].
 
@@ -86,7 +86,9 @@ def information_value(
     draws = multinomial_replicates(counts, replicates=replicates, seed=seed).reshape(-1, *counts.shape)
     value = float(_divergence(counts[0], counts[1]))
     drawn = _divergence(draws[:, 0], draws[:, 1])
-    return basic_estimate(value, drawn, level=level, method=f"bootstrap, {replicates} replicates", least=0.0)
+    return bias_corrected_estimate(
+        value, drawn, level=level, method=f"bootstrap, {replicates} replicates", least=0.0
+    )
 
 
 def population_stability_index(
@@ -97,7 +99,7 @@ def population_stability_index(
     0 = the same distribution; higher = further apart. `expected`: counts [bins] of the development sample,
     `actual`: of the recent one, in the same bins. Empty cells as in `weight_of_evidence`. Noise alone raises
     it by about (bins - 1)(1/expected + 1/actual), so read it beside `psi_null_quantile`. The interval is
-    the basic bootstrap of both samples.
+    the bias-corrected bootstrap of both samples.
 
     Raises:
         DataError: negative counts, lengths that differ, an empty sample.
@@ -111,7 +113,9 @@ def population_stability_index(
         multinomial_replicates(after, replicates=replicates, seed=generator),
     )
     method = f"bootstrap, {replicates} replicates"
-    return basic_estimate(float(_divergence(before, after)), drawn, level=level, method=method, least=0.0)
+    return bias_corrected_estimate(
+        float(_divergence(before, after)), drawn, level=level, method=method, least=0.0
+    )
 
 
 def psi_null_quantile(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.statistics.estimate import Estimate, undefined
+from workbench.statistics.estimate import Estimate, normal_quantile, undefined
 from workbench.statistics.samples import FloatArray, IntArray, checked_counts
 
 MOST_UNDEFINED = 0.01
@@ -43,33 +43,38 @@ def percentile_estimate(value: float, replicates: ArrayLike, *, level: float, me
 
     Reference: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
     """
-    return _estimate(
-        value, replicates, lambda low, high: (low, high), level=level, method=f"percentile {method}"
-    )
+
+    def ends(known: FloatArray) -> tuple[float, float]:
+        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    return _estimate(value, replicates, ends, level=level, method=f"percentile {method}")
 
 
-def basic_estimate(
+def bias_corrected_estimate(
     value: float, replicates: ArrayLike, *, level: float, method: str, least: float = float("-inf")
 ) -> Estimate:
-    """Return the value with the basic (reflected) interval: 2 value - high quantile to 2 value - low one.
+    """Return the value with the interval from value - bias - z x spread to value + z x spread.
 
-    Right for divergences, which noise can only raise: the sample's value is too high, a replicate's twice
-    over, and the percentile interval would miss the truth nearly always. Cut at `least`, and stretched to
-    hold the value where the correction for bias would leave it outside.
+    Bias and spread are the replicates'. Right for divergences, which noise can only raise: the sample's value
+    is too high, a replicate's twice over, and the percentile interval would miss the truth nearly always. The
+    high end keeps the bias, because the spread near 0 is itself understated; so it is a little cautious. Cut
+    at `least`. NaN as in `percentile_estimate`.
 
     Reference: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 5.2.
     """
 
-    def reflected(low: float, high: float) -> tuple[float, float]:
-        return min(max(2 * value - high, least), value), max(2 * value - low, value)
+    def ends(known: FloatArray) -> tuple[float, float]:
+        bias, margin = known.mean() - value, normal_quantile(level) * known.std()
+        return max(min(value - bias - margin, value), least), value + margin
 
-    return _estimate(value, replicates, reflected, level=level, method=f"basic {method}")
+    return _estimate(value, replicates, ends, level=level, method=f"bias-corrected normal {method}")
 
 
 def _estimate(
     value: float,
     replicates: ArrayLike,
-    ends: Callable[[float, float], tuple[float, float]],
+    ends: Callable[[FloatArray], tuple[float, float]],
     *,
     level: float,
     method: str,
@@ -82,5 +87,5 @@ def _estimate(
     if not known.size or missing > MOST_UNDEFINED * drawn.size:
         reason = f"no interval: {missing} of the {drawn.size} replicates are undefined"
         return Estimate(value, None, None, level, reason)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, *ends(float(low), float(high)), level, method)
+    low, high = ends(known)
+    return Estimate(value, float(low), float(high), level, method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import exp, log
+from math import exp, isfinite, log
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from workbench.statistics.estimate import (
     PairedComparison,
     bounded,
     normal_estimate,
+    normal_quantile,
     paired_comparison,
 )
 from workbench.statistics.samples import FloatArray, IntArray, checked_sample
@@ -24,8 +25,8 @@ KS_CELLS = 2_000
 """Most cells the KS bootstrap works on; neighbouring probabilities share one above it."""
 KS_CHUNK = 200
 KS_BIAS_SEEN = 2 ** (2 / 3) - 1
-"""Share of the bias of a largest gap that its bootstrap sees. Near its top the gap is a parabola with Brownian
-noise, whose maximum exceeds the top in proportion to variance^(2/3); a replicate carries the noise twice."""
+"""Share of the bias of a largest gap that its bootstrap shows: near its top the gap is a parabola with
+Brownian noise, whose maximum exceeds the top by a multiple of variance^(2/3); a replicate has it twice."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ def ks(
     """Return the largest gap between the cumulative shares of bads and of goods, riskiest first.
 
     1 = separates perfectly, 0 = not at all. Noise raises a maximum, and its replicates' once more, so their
-    percentiles miss the truth. The interval is the value less its bias, +/- z times the standard error of the
-    difference of two shares at the point of the largest gap. The bias is the replicates' over 2^(2/3) - 1,
-    the part of it that they can show. They are drawn from one multinomial over outcome x distinct
-    probability; above 2,000 distinct ones neighbours share a cell.
+    percentiles miss the truth. So the interval is the value less its bias, +/- z times the standard error of
+    the difference of two shares at the point of the largest gap. Replicates show 2^(2/3) - 1 of the bias: the
+    low end takes all of it off, the high end only what they show, since it is itself estimated. They come
+    from one multinomial over outcome x distinct probability; above 2,000 of these neighbours share a cell.
 
     Arguments as `auc`. Coverage falls short of `level` below about 300 bads or when the KS is near 0.
 
@@ -126,8 +127,7 @@ def ks(
     variance = sum(p * (1 - p) / n for p, n in ((caught[at], bads.sum()), (flagged[at], goods.sum())))
     bias = _ks_bias(*_merged(bads, goods), replicates=replicates, seed=seed)
     method = f"normal, bias by bootstrap, {replicates} replicates"
-    centred = normal_estimate(value - bias, float(np.sqrt(variance)), level=level, method=method)
-    return replace(bounded(centred, least=0.0, most=1.0), value=value)
+    return _ks_interval(value, bias, float(np.sqrt(variance)), level=level, method=method)
 
 
 def roc_table(default: ArrayLike, prob_default: ArrayLike, *, points: int = 101) -> pl.DataFrame:
@@ -193,8 +193,17 @@ def _ks_bias(bads: FloatArray, goods: FloatArray, *, replicates: int, seed: int)
         size = min(KS_CHUNK, replicates - start)
         draws = multinomial_replicates(np.append(bads, goods), replicates=size, seed=generator)
         gaps.append(_largest_gap(draws[:, : bads.size], draws[:, bads.size :]))
-    seen = np.nanmean(np.concatenate(gaps)) - _largest_gap(bads, goods)
-    return float(seen / KS_BIAS_SEEN)
+    drawn = np.concatenate(gaps)
+    known = drawn[np.isfinite(drawn)]
+    return float(known.mean() - _largest_gap(bads, goods)) if known.size else float("nan")
+
+
+def _ks_interval(value: float, bias: float, error: float, *, level: float, method: str) -> Estimate:
+    if not (error > 0 and isfinite(bias)):
+        return Estimate(value, None, None, level, f"no interval: {method}, finds no variation")
+    margin = normal_quantile(level) * error
+    low, high = value - bias / KS_BIAS_SEEN - margin, value - bias + margin
+    return bounded(Estimate(value, low, high, level, method), least=0.0, most=1.0)
 
 
 def _largest_gap(bads: ArrayLike, goods: ArrayLike) -> FloatArray:

@@ -115,7 +115,7 @@ local function boxed_table(element)
   local name = #caption > 0 and stringify(caption) or 'Table'
   if #caption > 0 then element.caption.long = { pandoc.Plain { pandoc.Span(caption, { class = 'caption' }) } } end
   mark_head_cells(element)
-  local box = { role = 'region', tabindex = '0', ['aria-label'] = name }
+  local box = { { 'role', 'region' }, { 'tabindex', '0' }, { 'aria-label', name } } -- pairs keep their order
   return pandoc.Div({ element }, pandoc.Attr('', { 'table-box' }, box)), false
 end
 

@@ -30,6 +30,7 @@ end
 
 local function div(element)
   if element.classes:includes 'pagebreak' then return pandoc.RawBlock('typst', '#pagebreak(weak: true)') end
+  if element.classes:includes 'table-box' then return element.content end
   if not element.classes:includes 'callout' then return end
   local kind = element.classes[2]:match('^callout%-(.+)')
   local blocks = pandoc.Blocks { pandoc.RawBlock('typst', '#callout(' .. quoted(kind) .. ', [') }

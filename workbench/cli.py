@@ -1,0 +1,161 @@
+"""The command line: run a study, render, verify and list runs, and say what this machine has."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from workbench.errors import ParamsError, WorkbenchError, near_name
+from workbench.params import STAGES
+from workbench.progress import LiveProgress, PlainProgress, console, facts_summary, runs_summary
+from workbench.run import Run, damaged, runs_folder, unknown_files
+from workbench.study import load_study
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+
+EngineName = Literal["auto", "cpu", "gpu"]
+RendererName = Literal["auto", "quarto", "embedded"]
+RunArgument = Annotated[Path, typer.Argument(help="run folder, or the name of a run in runs/")]
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="a study, such as params/taiwan.yaml")],
+    override: Annotated[list[str] | None, typer.Option("--set", help="a.b=v: change one parameter")] = None,
+    only: Annotated[str | None, typer.Option(help="run this stage alone, even if nothing changed")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="run this stage and those after it again")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=8, help="stages side by side")] = 2,
+    engine: Annotated[EngineName | None, typer.Option(help="instead of the study's engine")] = None,
+    renderer: Annotated[RendererName, typer.Option(help="who renders the report")] = "auto",
+    run_id: Annotated[
+        str | None, typer.Option(help="name of the run folder; the study's name if left out")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="folder that holds the runs")] = None,
+) -> None:
+    """Run a study from raw data to the report; what did not change is not run again."""
+    from workbench.pipeline import run_stages
+
+    overrides = [*(override or []), *([f"engine={engine}"] if engine else [])]
+    checked = load_study(study, overrides)
+    choice = _stages(only, start)
+    folder = (runs or runs_folder()) / (run_id or checked.study)
+    with _progress() as progress:
+        done = run_stages(
+            checked, folder, stages=choice.stages, force=choice.force, jobs=jobs, progress=progress
+        )
+        documents = [] if only else _report(done, ("html", "pdf"), renderer, progress)
+    facts_summary(done, documents)
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    to: Annotated[str, typer.Option(help="formats, separated by commas")] = "html,pdf",
+    renderer: Annotated[RendererName, typer.Option(help="who renders")] = "auto",
+) -> None:
+    """Render the report of a complete run again."""
+    formats = tuple(part.strip() for part in to.split(","))
+    wrong = [name for name in formats if name not in ("html", "pdf")]
+    if wrong:
+        raise ParamsError(f"--to {to}: unknown format {', '.join(wrong)}", ["formats: html, pdf"])
+    opened = Run.open(_folder(run))
+    with opened.lock(), _progress() as progress:
+        documents = _report(opened, formats, renderer, progress, force=True)
+    for document in documents:
+        console.print(str(document), soft_wrap=True)
+
+
+@app.command()
+def verify(run: RunArgument) -> None:
+    """Compare every file of a run with its manifest; exit code 1 when one differs."""
+    opened = Run.open(_folder(run))
+    faults = [f"{name} {fault}" for name, fault in damaged(opened).items()]
+    faults += [f"{name} is not in the manifest" for name in unknown_files(opened)]
+    states = {name: entry["state"] for name, entry in opened.manifest["stages"].items()}
+    faults += [
+        f"stage {name} is {state}, not complete" for name, state in states.items() if state != "complete"
+    ]
+    for fault in faults:
+        console.print(fault, soft_wrap=True, markup=False)
+    checked = len(opened.manifest["artifacts"])
+    console.print(f"{checked} artifacts checked, {len(faults)} fault(s)")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def runs(folder: Annotated[Path | None, typer.Option(help="folder that holds the runs")] = None) -> None:
+    """List the runs with their study, state and report."""
+    runs_summary(folder or runs_folder())
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, what is missing and how to get it."""
+    from workbench.doctor import findings
+
+    for name, state, advice in findings():
+        console.print(f"{name:<12} {state}", soft_wrap=True, markup=False)
+        if advice:
+            console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake prints its text and exits with 1, without a traceback."""
+    try:
+        app()
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    stages: tuple[str, ...]
+    force: frozenset[str]
+
+
+def _stages(only: str | None, start: str | None) -> _Choice:
+    from workbench.pipeline import stages_after
+
+    for option, name in (("--only", only), ("--from", start)):
+        if name is not None and name not in STAGES:
+            right = f"stages: {', '.join(STAGES)}"
+            raise ParamsError(f"{option} {name}: no such stage{near_name(name, STAGES)}", [right])
+    if only and start:
+        raise ParamsError("--only and --from: received both; one of them is right")
+    if only:
+        return _Choice((only,), frozenset({only}))
+    return _Choice(STAGES, frozenset(stages_after(start)) if start else frozenset())
+
+
+def _report(run: Run, formats: Any, renderer: RendererName, progress: Any, force: bool = False) -> list[Path]:
+    import time
+
+    from workbench.reporting.report import documents_of, is_current, make_report
+
+    if not force and is_current(run, formats, renderer):
+        progress.ended("report", 0.0, "unchanged")
+        return documents_of(run)
+    progress.started("report")
+    begun = time.perf_counter()
+    documents = make_report(run, formats=formats, renderer=renderer)
+    progress.ended("report", time.perf_counter() - begun, "complete")
+    return documents
+
+
+def _folder(run: Path) -> Path:
+    return run if run.exists() or len(run.parts) > 1 else runs_folder() / run
+
+
+def _progress() -> LiveProgress | PlainProgress:
+    return LiveProgress() if console.is_terminal else PlainProgress()

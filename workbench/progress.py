@@ -1,0 +1,152 @@
+"""What the command line shows: a live line per stage, and the summary at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from workbench.errors import WorkbenchError
+from workbench.params import STAGES
+from workbench.run import MANIFEST, Run
+from workbench.store import read_json
+
+console = Console(highlight=False)
+MAIN_FACTS = (
+    "data.applicants",
+    "data.default_rate",
+    "validation.auc",
+    "validation.scorecard.auc",
+    "validation.slope",
+    "explanation.declined",
+    "fairness.not_judged",
+    "scoring.largest_gap",
+    "monitoring.score_stability",
+)
+
+
+class PlainProgress:
+    """One line when a stage starts and one when it ends: for logs."""
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        return None
+
+    def started(self, stage: str) -> None:
+        """Print that a stage starts."""
+        print(f"{stage}: started", flush=True)
+
+    def cell(self, stage: str, done: int, total: int) -> None:
+        """Print nothing: a log needs no cell."""
+
+    def ended(self, stage: str, seconds: float, state: str) -> None:
+        """Print how a stage ended."""
+        print(f"{stage}: {state}" + (f" in {seconds:.1f} s" if seconds else ""), flush=True)
+
+
+class LiveProgress:
+    """A line per stage with its cells and time, kept up to date."""
+
+    def __init__(self) -> None:
+        columns = (
+            TextColumn("{task.description:<12}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._bars = Progress(*columns, TextColumn("{task.fields[state]}"), console=console)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> LiveProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def started(self, stage: str) -> None:
+        """Add the stage's line."""
+        self._tasks[stage] = self._bars.add_task(stage, total=None, state="running")
+
+    def cell(self, stage: str, done: int, total: int) -> None:
+        """Move the stage's bar."""
+        self._bars.update(self._tasks[stage], completed=done, total=total)
+
+    def ended(self, stage: str, seconds: float, state: str) -> None:  # noqa: ARG002 (the line has its own clock)
+        """Say how the stage ended."""
+        task = self._tasks.setdefault(stage, self._bars.add_task(stage, total=1, state=state))
+        total = self._bars.tasks[self._bars.task_ids.index(task)].total or 1
+        self._bars.update(task, completed=total if state != "failed" else None, total=total, state=state)
+        self._bars.stop_task(task)
+
+
+def facts_summary(run: Run, documents: list[Path]) -> None:
+    """Print the main facts, where the time went, and where the documents are."""
+    table = Table(title=f"Run {run.run_id}", title_justify="left")
+    for name, justify in (("fact", "left"), ("value", "right"), ("interval", "right"), ("line", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    known = {fact["id"]: fact for fact in _facts(run)}
+    for name in MAIN_FACTS:
+        if name in known:
+            table.add_row(name, *_cells(known[name]))
+    console.print(table)
+    _print_times(run)
+    for document in documents:
+        console.print(str(document), soft_wrap=True, markup=False)
+
+
+def runs_summary(folder: Path) -> None:
+    """Print one line for each run in a folder."""
+    found = sorted(folder.glob(f"*/{MANIFEST}"))
+    if not found:
+        console.print(f"no runs in {folder}; make one with: workbench run params/taiwan.yaml", soft_wrap=True)
+    for path in found:
+        try:
+            manifest = read_json(path)
+        except WorkbenchError:
+            console.print(f"{path.parent.name:<20} manifest damaged", markup=False)
+            continue
+        complete = sum(entry["state"] == "complete" for entry in manifest["stages"].values())
+        reported = " ".join(manifest.get("report", {}).get("formats", [])) or "no report"
+        line = f"{path.parent.name:<20} {manifest['created']}  {complete} of {len(STAGES)} stages  {reported}"
+        console.print(f"{line}  {manifest['note']}", markup=False, soft_wrap=True)
+
+
+def _facts(run: Run) -> list[dict[str, object]]:
+    return run.facts()
+
+
+def _cells(fact: dict[str, object]) -> tuple[str, str, str]:
+    def shown(value: object) -> str:
+        return (
+            f"{value:.4g}"
+            if isinstance(value, float)
+            else f"{value:,}"
+            if isinstance(value, int)
+            else str(value)
+        )
+
+    low, high = fact["low"], fact["high"]
+    interval = f"{shown(low)} to {shown(high)}" if low is not None else ""
+    return f"{shown(fact['value'])} {fact['unit']}".strip(), interval, str(fact["met"] or "")
+
+
+def _print_times(run: Run) -> None:
+    """Print the time of the stages and the share of it that went into kernels, imports and plumbing."""
+    stages = [entry for entry in run.manifest["stages"].values() if "seconds" in entry]
+    total = sum(entry["seconds"] for entry in stages)
+    work = sum(entry["work_seconds"] for entry in stages)
+    if total:
+        peak = max(entry["peak_memory_mib"] for entry in stages)
+        outside = 100 * (1 - work / total)
+        text = (
+            f"stages {total:.1f} s, of which outside stage work (kernels, imports, notebooks) {outside:.0f}%"
+        )
+        console.print(f"{text}; peak memory of a stage {peak:,} MiB", soft_wrap=True)

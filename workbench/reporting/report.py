@@ -1,0 +1,135 @@
+"""The report of a run: sources copied, numbers and figures written beside them, documents rendered."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from workbench.errors import RunError
+from workbench.params import ROOT, STAGES, Study
+from workbench.reporting import evidence
+from workbench.reporting.content import FIGURES, TABLES, reads
+from workbench.reporting.embedded import Format
+from workbench.reporting.render import Renderer, render
+from workbench.reporting.tables import markdown_table
+from workbench.run import Run, describe_artifact
+from workbench.store import digest, digest_files, write_whole
+
+NAME = "model_risk"
+STAGE = "report"
+
+
+def make_report(
+    run: Run, *, formats: Sequence[Format] = ("html", "pdf"), renderer: Renderer = "auto"
+) -> list[Path]:
+    """Render the model-risk report of a complete run and record its documents in the manifest.
+
+    Raises RunError when a stage is not complete or an artifact damaged, RenderError when a source is wrong.
+    """
+    manifest, study = run.manifest, run.study
+    _require_complete(manifest)
+    source = run.folder / STAGE / "source"
+    _copy_sources(source)
+    _write_numbers(run, study, manifest, source)
+    documents = []
+    for made in render(source, formats=formats, renderer=renderer):
+        document = run.folder / STAGE / made.name
+        write_whole(document, lambda path, made=made: shutil.copyfile(made, path))  # type: ignore[misc]
+        made.unlink()
+        documents.append(document)
+    inputs = report_inputs(manifest, renderer)
+    run.update(lambda values: _record(values, run.folder, documents, inputs))
+    return documents
+
+
+def report_inputs(manifest: Mapping[str, Any], renderer: Renderer) -> str:
+    """Return one digest of all that the report's bytes depend on."""
+    read = {name: manifest["artifacts"].get(name, {}).get("sha256") for name in _reads()}
+    files = [*(ROOT / "reports").rglob("*"), *(ROOT / "workbench" / "reporting").rglob("*")]
+    code = digest_files([path for path in files if path.is_file() and path.suffix != ".pyc"], ROOT)
+    about = [manifest[key] for key in ("run_id", "created", "params_sha256", "packages", "code", "engine")]
+    return digest(read, code, about, renderer, shutil.which("quarto") or "")
+
+
+def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
+    """Return whether the documents asked for are there and nothing they depend on changed."""
+    manifest = run.manifest
+    known = manifest.get("report", {})
+    there = all((run.folder / STAGE / f"{NAME}.{name}").is_file() for name in formats)
+    return (
+        there
+        and known.get("inputs") == report_inputs(manifest, renderer)
+        and set(formats) <= set(known["formats"])
+    )
+
+
+def documents_of(run: Run) -> list[Path]:
+    """Return the documents of the run that are there."""
+    return [path for name in ("html", "pdf") if (path := run.folder / STAGE / f"{NAME}.{name}").is_file()]
+
+
+def _require_complete(manifest: Mapping[str, Any]) -> None:
+    states = {stage: manifest["stages"].get(stage, {}).get("state", "not run") for stage in STAGES}
+    faults = [f"{stage}: {state}" for stage, state in states.items() if state != "complete"]
+    if faults:
+        raise RunError("the report needs every stage complete", [*faults, "run: workbench run STUDY"])
+
+
+def _copy_sources(source: Path) -> None:
+    if source.exists():
+        shutil.rmtree(source)
+    shutil.copytree(ROOT / "reports" / NAME, source)
+    shutil.copytree(ROOT / "reports" / "theme", source, dirs_exist_ok=True)
+
+
+def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], source: Path) -> None:
+    facts = run.facts()
+    text = yaml.safe_dump(evidence.variables(facts, study, manifest), sort_keys=True, allow_unicode=True)
+    (source / "_variables.yml").write_text(text, encoding="utf-8")
+    generated, figures = source / "_generated", source / "figures"
+    generated.mkdir()
+    figures.mkdir()
+    frames = {name: pl.read_parquet(run.checked_path(name)) for name in reads()}
+    for name, table in TABLES.items():
+        shown = markdown_table(
+            table.prepare(frames[table.artifact]),
+            table.columns,
+            counts=table.counts,
+            suppress_below=study.report.suppress_below,
+        )
+        (generated / f"{name}.md").write_text(shown, encoding="utf-8")
+    for name, figure in FIGURES.items():
+        (figures / f"{name}.svg").write_bytes(figure.draw(frames[figure.artifact], study).svg())
+    for name, shown in _appendix(facts, study, manifest).items():
+        (generated / f"{name}.md").write_text(shown, encoding="utf-8")
+
+
+def _appendix(facts: list[dict[str, Any]], study: Study, manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "lines": evidence.lines_table(facts),
+        "open_items": evidence.open_items(facts, study),
+        "facts": evidence.facts_table(facts),
+        "artifacts": evidence.artifacts_table(manifest),
+        "parameters": evidence.parameters_table(study),
+        "packages": evidence.packages_table(manifest),
+    }
+
+
+def _reads() -> list[str]:
+    return [*reads(), *(f"{stage}/facts" for stage in STAGES)]
+
+
+def _record(manifest: dict[str, Any], folder: Path, documents: list[Path], inputs: str) -> None:
+    known = manifest.get("report", {})
+    kept = known.get("formats", []) if known.get("inputs") == inputs else []
+    formats = sorted({*kept, *(path.suffix[1:] for path in documents)})
+    manifest["report"] = {"inputs": inputs, "formats": formats}
+    for path in documents:
+        manifest["artifacts"][f"{STAGE}/{path.name}"] = describe_artifact(
+            path, folder, STAGE, "document", unit="document", key=[], about="The model-risk report"
+        )
