@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +12,14 @@ import typer
 
 from workbench.errors import ParamsError, WorkbenchError, near_name
 from workbench.params import STAGES
-from workbench.progress import LiveProgress, PlainProgress, console, facts_summary, runs_summary
+from workbench.progress import (
+    LiveProgress,
+    PlainProgress,
+    console,
+    facts_summary,
+    runs_summary,
+    times_summary,
+)
 from workbench.run import Run, damaged, runs_folder, unknown_files
 from workbench.study import load_study
 
@@ -46,11 +54,15 @@ def run(
     choice = _stages(only, start)
     folder = (runs or runs_folder()) / (run_id or checked.study)
     with _progress() as progress:
-        done = run_stages(
+        passed = run_stages(
             checked, folder, stages=choice.stages, force=choice.force, jobs=jobs, progress=progress
         )
-        documents = [] if only else _report(done, ("html", "pdf"), renderer, progress)
-    facts_summary(done, documents)
+        begun = time.time()
+        documents = [] if only else _report(passed.run, ("html", "pdf"), renderer, progress)
+    facts_summary(passed.run)
+    times_summary(passed.run, [*passed.work, (begun, time.time())])
+    for document in documents:
+        console.print(str(document), soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -139,8 +151,6 @@ def _stages(only: str | None, start: str | None) -> _Choice:
 
 
 def _report(run: Run, formats: Any, renderer: RendererName, progress: Any, force: bool = False) -> list[Path]:
-    import time
-
     from workbench.reporting.report import documents_of, is_current, make_report
 
     if not force and is_current(run, formats, renderer):

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from workbench.errors import StageError
-from workbench.params import ROOT
+from workbench.kernels import Kernel
 
 OnCell = Callable[[int, int], None]
 _ENGINE = "workbench"
-_KERNEL_ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # stages side by side: threads that wait must not spin on the other's core
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-}
 _PLUMBING_TAGS = {"parameters", "injected-parameters", "setup"}
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one execution: all of it, and what its own cells (setup and parameters left out) took."""
+    """When a notebook's own cells were at work; setup and parameters are plumbing and left out."""
 
-    seconds: float
-    work_seconds: float
+    work: tuple[tuple[float, float], ...]
     cells: int
+
+    @property
+    def work_seconds(self) -> float:
+        """Seconds of the notebook's own cells."""
+        return sum(end - start for start, end in self.work)
 
 
 def execute(
-    stage: str, notebook: Path, output: Path, parameters: Mapping[str, Any], *, on_cell: OnCell
+    stage: str,
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    *,
+    kernel: Kernel,
+    on_cell: OnCell,
 ) -> Timing:
-    """Execute a notebook; `on_cell(done, total)` is told of every cell that ends.
+    """Execute a notebook in a kernel, which ends with it; `on_cell(done, total)` is told of every cell.
 
     The executed notebook is at `output` whatever happens. Raises StageError naming cell and cause.
     """
@@ -41,8 +46,6 @@ def execute(
     from papermill.exceptions import PapermillExecutionError
 
     _register_engine()
-    for name, value in _KERNEL_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         executed = papermill.execute_notebook(
@@ -52,7 +55,7 @@ def execute(
             engine_name=_ENGINE,
             kernel_name="python3",
             progress_bar=False,
-            cwd=str(ROOT),
+            km=kernel.manager,
             on_cell=on_cell,
         )
     except PapermillExecutionError as error:
@@ -60,6 +63,8 @@ def execute(
     except Exception as error:
         cause = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no text'}"
         raise StageError(stage, 0, cause, str(output)) from error
+    finally:
+        kernel.close()
     return _timing(executed)
 
 
@@ -76,16 +81,16 @@ def _cause(error: Any) -> str:
 def _timing(executed: Any) -> Timing:
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     work = [cell for cell in code if not _PLUMBING_TAGS & set(cell.metadata.get("tags", []))]
-    return Timing(
-        seconds=float(executed.metadata.papermill["duration"]),
-        work_seconds=sum(float(cell.metadata.papermill["duration"] or 0) for cell in work),
-        cells=len(code),
-    )
+    return Timing(work=tuple(_span(cell.metadata.papermill) for cell in work), cells=len(code))
+
+
+def _span(times: Mapping[str, Any]) -> tuple[float, float]:
+    start, end = (datetime.fromisoformat(times[name]).timestamp() for name in ("start_time", "end_time"))
+    return start, end
 
 
 def _register_engine() -> None:
     from papermill.engines import NBClientEngine, papermill_engines
-    from traitlets.config import Config
 
     class ProgressEngine(NBClientEngine):  # type: ignore[misc]
         """Papermill's own engine, which also tells how many cells are done."""
@@ -101,10 +106,6 @@ def _register_engine() -> None:
                 on_cell(done[0], total)
 
             nb_man.cell_complete = cell_complete
-            # sockets as files in a folder of their own: no port that others could reach
-            with TemporaryDirectory(prefix="workbench-") as folder:
-                connection = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
-                config = Config({"KernelManager": connection})
-                return super().execute_managed_notebook(nb_man, kernel_name, config=config, **kwargs)
+            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
 
     papermill_engines.register(_ENGINE, ProgressEngine)

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from workbench.fingerprint import (
     package_versions,
     stage_fingerprint,
 )
+from workbench.kernels import WarmKernels
 from workbench.params import ROOT, STAGES, Study
 from workbench.run import Run, damaged, describe_artifact, runs_folder
 from workbench.stage import Stage
@@ -35,7 +37,7 @@ AFTER: Mapping[str, tuple[str, ...]] = {
     "validation": ("training",),
     "explanation": ("training",),
     "fairness": ("training",),
-    "scoring": ("validation", "explanation", "fairness"),
+    "scoring": ("training",),
     "monitoring": ("scoring",),
 }
 _BY_PIPELINE = "WORKBENCH_PIPELINE"
@@ -62,6 +64,14 @@ class Silent:
         """Say nothing."""
 
 
+@dataclass(frozen=True)
+class Passed:
+    """A pass over the stages: the run, and when its notebooks' own cells were at work."""
+
+    run: Run
+    work: tuple[tuple[float, float], ...]
+
+
 def run_stages(
     study: Study,
     folder: Path,
@@ -70,7 +80,7 @@ def run_stages(
     force: frozenset[str] = frozenset(),
     jobs: int = 2,
     progress: Progress | None = None,
-) -> Run:
+) -> Passed:
     """Run the stages that are not fresh, in order, up to `jobs` side by side; `force` runs some regardless.
 
     Raises ParamsError or EngineError before anything is written, RunError when the folder is in use or
@@ -81,8 +91,9 @@ def run_stages(
     with run.lock():
         _refuse_damage(run, frozenset(stages) & force)
         os.environ[_BY_PIPELINE] = str(run.folder)
-        _Sequence(run, study, stages, force, jobs, progress or Silent()).go()
-    return run
+        sequence = _Sequence(run, study, stages, force, jobs, progress or Silent())
+        sequence.go()
+    return Passed(run, tuple(sequence.work))
 
 
 def open_stage(name: str, folder: str = "") -> Stage:
@@ -99,8 +110,8 @@ def open_stage(name: str, folder: str = "") -> Stage:
     study = load_study(ROOT / "params" / "smoke.yaml")
     before = STAGES[: STAGES.index(name)]
     needed = tuple(stage for stage in before if stage in stages_before(name))
-    run = run_stages(study, runs_folder() / study.study, stages=needed, progress=_Printed())
-    return Stage(run, name)
+    passed = run_stages(study, runs_folder() / study.study, stages=needed, progress=_Printed())
+    return Stage(passed.run, name)
 
 
 def stages_before(stage: str) -> set[str]:
@@ -134,6 +145,8 @@ class _Sequence:
         self.run, self.study, self.stages, self.force = run, study, stages, force
         self.jobs, self.progress = jobs, progress
         self.engine = choose_engine(study.engine).name
+        self.kernels = WarmKernels()
+        self.work: list[tuple[float, float]] = []
 
     def go(self) -> None:
         """Start each stage as soon as those before it are done; after a failure start no more."""
@@ -146,6 +159,7 @@ class _Sequence:
                 for stage in ready[: self.jobs - len(running)] if not failures else []:
                     waiting.remove(stage)
                     running[pool.submit(self._stage, stage)] = stage
+                    self._warm(waiting, done, set(running.values()))
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -153,14 +167,27 @@ class _Sequence:
                     error = future.exception()
                     failures += [error] if error else []
                     done |= set() if error else {stage}
+        self.kernels.close()
         if failures:
             raise failures[0]
 
-    def _stage(self, stage: str) -> None:
+    def _warm(self, waiting: list[str], done: set[str], running: set[str]) -> None:
+        """Start the kernel of the stage that can run next, if it will have to run."""
+        for stage in waiting:
+            if set(AFTER[stage]) <= done | running:
+                if not self._is_fresh(stage):
+                    self.kernels.start(notebook_path(stage))
+                return
+
+    def _is_fresh(self, stage: str) -> bool:
         fingerprint = stage_fingerprint(stage, self.study, self.engine)
-        if stage not in self.force and is_fresh(self.run, stage, fingerprint):
+        return stage not in self.force and is_fresh(self.run, stage, fingerprint)
+
+    def _stage(self, stage: str) -> None:
+        if self._is_fresh(stage):
             self.progress.ended(stage, 0.0, "unchanged")
             return
+        fingerprint = stage_fingerprint(stage, self.study, self.engine)
         self.progress.started(stage)
         begun = time.perf_counter()
         output = self.run.folder / stage / "notebook.ipynb"
@@ -171,6 +198,7 @@ class _Sequence:
                 notebook_path(stage),
                 output,
                 parameters,
+                kernel=self.kernels.take(notebook_path(stage)),
                 on_cell=lambda done, total: self.progress.cell(stage, done, total),
             )
         except WorkbenchError:
@@ -194,6 +222,7 @@ class _Sequence:
         entry = manifest["stages"][stage]
         if entry["state"] != "by hand":
             raise RunError(f"stage {stage} ended without closing: its notebook lacks the cell stage.close()")
+        self.work += timing.work
         entry |= {
             "state": "complete",
             "fingerprint": fingerprint,

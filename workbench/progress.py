@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -87,8 +90,8 @@ class LiveProgress:
         self._bars.stop_task(task)
 
 
-def facts_summary(run: Run, documents: list[Path]) -> None:
-    """Print the main facts, where the time went, and where the documents are."""
+def facts_summary(run: Run) -> None:
+    """Print the main facts of a run."""
     table = Table(title=f"Run {run.run_id}", title_justify="left")
     for name, justify in (("fact", "left"), ("value", "right"), ("interval", "right"), ("line", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -97,9 +100,24 @@ def facts_summary(run: Run, documents: list[Path]) -> None:
         if name in known:
             table.add_row(name, *_cells(known[name]))
     console.print(table)
-    _print_times(run)
-    for document in documents:
-        console.print(str(document), soft_wrap=True, markup=False)
+
+
+def times_summary(run: Run, work: Sequence[tuple[float, float]]) -> None:
+    """Print the wall time of this process and the share of it in which no stage and no report was at work."""
+    wall = time.time() - psutil.Process().create_time()
+    outside = 100 * (1 - union_seconds(work) / wall)
+    peaks = [entry.get("peak_memory_mib", 0) for entry in run.manifest["stages"].values()]
+    text = f"{wall:.1f} s, of which outside stage work (kernel starts, imports, plumbing) {outside:.0f}%"
+    console.print(f"{text}; peak memory of a stage {max(peaks, default=0):,} MiB", soft_wrap=True)
+
+
+def union_seconds(spans: Sequence[tuple[float, float]]) -> float:
+    """Return the seconds covered by spans of time that may overlap."""
+    covered, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        covered += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
 
 
 def runs_summary(folder: Path) -> None:
@@ -136,17 +154,3 @@ def _cells(fact: dict[str, object]) -> tuple[str, str, str]:
     low, high = fact["low"], fact["high"]
     interval = f"{shown(low)} to {shown(high)}" if low is not None else ""
     return f"{shown(fact['value'])} {fact['unit']}".strip(), interval, str(fact["met"] or "")
-
-
-def _print_times(run: Run) -> None:
-    """Print the time of the stages and the share of it that went into kernels, imports and plumbing."""
-    stages = [entry for entry in run.manifest["stages"].values() if "seconds" in entry]
-    total = sum(entry["seconds"] for entry in stages)
-    work = sum(entry["work_seconds"] for entry in stages)
-    if total:
-        peak = max(entry["peak_memory_mib"] for entry in stages)
-        outside = 100 * (1 - work / total)
-        text = (
-            f"stages {total:.1f} s, of which outside stage work (kernels, imports, notebooks) {outside:.0f}%"
-        )
-        console.print(f"{text}; peak memory of a stage {peak:,} MiB", soft_wrap=True)

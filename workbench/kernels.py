@@ -1,0 +1,73 @@
+"""Jupyter kernels, each with sockets of its own, started ahead so that imports cost no waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from workbench.params import ROOT
+
+_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # stages side by side: threads that wait must not spin on the other's core
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+
+
+class Kernel:
+    """A running kernel that has imported, or is importing, what a notebook's setup cell asks for."""
+
+    def __init__(self, notebook: Path) -> None:
+        from jupyter_client.manager import AsyncKernelManager
+
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        self._folder = TemporaryDirectory(prefix="workbench-")
+        connection = str(Path(self._folder.name) / "kernel.json")
+        # sockets as files: no port that others could reach
+        self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=connection)
+        lines = [f"--IPKernelApp.exec_lines={line}" for line in setup_imports(notebook)]
+        asyncio.run(self._start(lines))
+
+    def close(self) -> None:
+        """End the kernel, whatever it is doing."""
+        asyncio.run(self._shut_down())
+        self._folder.cleanup()
+
+    async def _start(self, lines: list[str]) -> None:
+        await self.manager.start_kernel(cwd=str(ROOT), extra_arguments=lines)
+
+    async def _shut_down(self) -> None:
+        await self.manager.shutdown_kernel(now=True)
+
+
+class WarmKernels:
+    """At most one kernel started ahead, for the stage that comes next."""
+
+    def __init__(self) -> None:
+        self._warm: dict[Path, Kernel] = {}
+
+    def start(self, notebook: Path) -> None:
+        """Start a kernel for a notebook unless one is waiting already."""
+        if not self._warm:
+            self._warm[notebook] = Kernel(notebook)
+
+    def take(self, notebook: Path) -> Kernel:
+        """Return the kernel started for a notebook, or a new one."""
+        return self._warm.pop(notebook, None) or Kernel(notebook)
+
+    def close(self) -> None:
+        """End a kernel that nobody took."""
+        while self._warm:
+            self._warm.popitem()[1].close()
+
+
+def setup_imports(notebook: Path) -> list[str]:
+    """Return the import lines of a notebook's setup cell."""
+    cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    setup = [cell for cell in cells if "setup" in cell["metadata"].get("tags", [])]
+    lines = [line.strip() for cell in setup for line in "".join(cell["source"]).splitlines()]
+    return [line for line in lines if line.startswith(("import ", "from "))]
