@@ -119,11 +119,14 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake prints its text and exits with 1, without a traceback."""
+    """Run the command line; a user's mistake or a full disk prints its text and exits with 1."""
     try:
         app()
     except WorkbenchError as error:
         print(error, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)

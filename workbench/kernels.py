@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -22,6 +21,7 @@ class Kernel:
 
     def __init__(self, notebook: Path) -> None:
         from jupyter_client.manager import AsyncKernelManager
+        from jupyter_core.utils import run_sync
 
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -30,11 +30,13 @@ class Kernel:
         # sockets as files: no port that others could reach
         self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=connection)
         lines = [f"--IPKernelApp.exec_lines={line}" for line in setup_imports(notebook)]
-        asyncio.run(self._start(lines))
+        run_sync(self._start)(lines)
 
     def close(self) -> None:
         """End the kernel, whatever it is doing."""
-        asyncio.run(self._shut_down())
+        from jupyter_core.utils import run_sync
+
+        run_sync(self._shut_down)()
         self._folder.cleanup()
 
     async def _start(self, lines: list[str]) -> None:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import polars as pl
+
 from workbench.engine import choose_engine
 from workbench.errors import RunError, WorkbenchError
 from workbench.execute import Timing, execute
@@ -87,8 +89,9 @@ def run_stages(
     damaged, StageError when a notebook raises; what was complete stays complete.
     """
     select_features(study.features.selected)
-    run = Run.create(folder, study, _about(study))
-    with run.lock():
+    about = _about(study)
+    with Run(folder).lock():
+        run = Run.create(folder, study, about)
         _refuse_damage(run, frozenset(stages) & force)
         os.environ[_BY_PIPELINE] = str(run.folder)
         sequence = _Sequence(run, study, stages, force, jobs, progress or Silent())
@@ -100,8 +103,9 @@ def open_stage(name: str, folder: str = "") -> Stage:
     """Open a stage for its notebook.
 
     With a run folder (by Papermill) the stage belongs to that run. Without one (in JupyterLab) it belongs to
-    the smoke study's run, and the stages before it that have not run yet are run first.
+    the smoke study's run, and the stages before it that have not run yet are run first. Tables show whole.
     """
+    pl.Config(tbl_rows=40, tbl_cols=20, fmt_str_lengths=70, tbl_width_chars=160)
     if folder:
         run = Run.open(Path(folder))
         if os.environ.get(_BY_PIPELINE) != str(run.folder):

@@ -84,9 +84,11 @@ class LiveProgress:
 
     def ended(self, stage: str, seconds: float, state: str) -> None:  # noqa: ARG002 (the line has its own clock)
         """Say how the stage ended."""
-        task = self._tasks.setdefault(stage, self._bars.add_task(stage, total=1, state=state))
-        total = self._bars.tasks[self._bars.task_ids.index(task)].total or 1
-        self._bars.update(task, completed=total if state != "failed" else None, total=total, state=state)
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=1, state=state)
+        task = self._tasks[stage]
+        total = next(known.total for known in self._bars.tasks if known.id == task) or 1
+        self._bars.update(task, completed=None if state == "failed" else total, total=total, state=state)
         self._bars.stop_task(task)
 
 

@@ -19,6 +19,9 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6
 _STYLE = Path(__file__).with_name("workbench.mplstyle")
 
 
+SHOWN = 15  # features in a ranking; the tables have them all
+
+
 class Chart(Figure):
     """A figure that shows itself in a notebook and saves itself as repeatable SVG."""
 
@@ -59,8 +62,8 @@ def _grid(rows: int, columns: int, *, height: float) -> tuple[Chart, list[Axes]]
 @_styled
 def feature_strength(description: pl.DataFrame) -> Chart:
     """Draw information values with their intervals, strongest first."""
-    table = description.sort("information_value").tail(20)
-    figure, axes = _chart(height=5.2)
+    table = description.sort("information_value").tail(SHOWN)
+    figure, axes = _chart(height=4.2)
     _bars(axes, table, "feature", "information_value", "iv_low", "iv_high")
     axes.set_xlabel("information value (development sample)")
     return figure
@@ -138,8 +141,8 @@ def cutoffs(table: pl.DataFrame, *, cutoff: float) -> Chart:
 @_styled
 def importance(table: pl.DataFrame) -> Chart:
     """Draw mean absolute SHAP values with their intervals, largest first."""
-    figure, axes = _chart(height=5.2)
-    _bars(axes, table.sort("importance").tail(20), "feature", "importance", "low", "high")
+    figure, axes = _chart(height=4.2)
+    _bars(axes, table.sort("importance").tail(SHOWN), "feature", "importance", "low", "high")
     axes.set_xlabel("mean |SHAP value| (log-odds of default)")
     return figure
 
@@ -222,23 +225,31 @@ def score_shift(table: pl.DataFrame) -> Chart:
     labels = [f"to {upper:.0f}" if upper is not None else "above" for upper in table["upper"]]
     axes.set_xticks(list(positions), labels, fontsize=8)
     axes.set(xlabel="score band (points)", ylabel="share of applicants")
-    axes.legend()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
 
 @_styled
 def stability(table: pl.DataFrame, *, lines: Sequence[float]) -> Chart:
-    """Draw the stability index of score and features with the noise that chance alone gives."""
-    rows = table.sort("stability").tail(20)
-    figure, axes = _chart(height=5.0)
-    _bars(axes, rows, "name", "stability", "low", "high")
+    """Draw the stability index of score and features on a log scale, with what chance alone gives."""
+    rows = table.sort("stability").tail(SHOWN)
+    figure, axes = _chart(height=4.2)
+    labels = rows["name"].str.replace_all("_", " ")
+    axes.plot(rows["stability"].clip(1e-5), labels, "o", color=BLUE, label="this batch")
     axes.plot(
-        rows["noise"], range(rows.height), "|", color=RED, markersize=9, label="chance alone, 95 of 100 below"
+        rows["noise"],
+        range(rows.height),
+        "|",
+        color=RED,
+        markersize=10,
+        label="chance alone: 95 of 100 below",
     )
     for line in lines:
         axes.axvline(line, color=GREY, linestyle="--", linewidth=1)
-    axes.set_xlabel("population stability index")
-    axes.legend(loc="lower right")
+    axes.set_xscale("log")
+    axes.set_xlabel("population stability index (log scale; dashed: customary lines)")
+    axes.tick_params(axis="y", labelsize=8)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Which artifacts the model-risk report prints, and how: its tables and figures."""
+"""Which artifacts the model-risk report prints as tables, and how."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from workbench.params import Study
-from workbench.reporting import charts
-from workbench.reporting.charts import Chart
 from workbench.reporting.tables import Column, count, interval, number, percent, text, verbatim
 
 Prepare = Callable[[pl.DataFrame], pl.DataFrame]
@@ -26,15 +23,8 @@ class Table:
     prepare: Prepare = field(default=lambda frame: frame)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the report: an aggregate artifact and the chart drawn from it."""
-
-    artifact: str
-    draw: Callable[[pl.DataFrame, Study], Chart]
-
-
-def _metric(name: str) -> Prepare:
+def of_metric(name: str) -> Prepare:
+    """Return the step that keeps one metric of a table of metrics."""
     return lambda frame: frame.filter(pl.col("metric") == name)
 
 
@@ -47,11 +37,17 @@ def _compared(name: str, header: str) -> Table:
             count("applicants", "Applicants"),
             number("value", header),
             interval("Interval"),
-            Column("Judged", lambda row: "yes" if row["judged"] else "no, too few", is_text=True),
+            Column("Judged", _judged, is_text=True),
         ],
         counts=["applicants"],
-        prepare=_metric(name),
+        prepare=of_metric(name),
     )
+
+
+def _judged(row: dict[str, Any]) -> str:
+    if row["method"] == "by definition":
+        return "reference group"
+    return "yes" if row["judged"] else "no, too few"
 
 
 _OUTCOMES = {"goods_approved": "Goods approved", "goods_declined": "Goods declined"}
@@ -272,35 +268,3 @@ TABLES: Mapping[str, Table] = {
         ],
     ),
 }
-
-FIGURES: Mapping[str, Figure] = {
-    "feature_strength": Figure("features/description", lambda table, _: charts.feature_strength(table)),
-    "search": Figure("training/trials", lambda table, _: charts.search(table)),
-    "roc": Figure("validation/roc", lambda table, _: charts.roc(table)),
-    "calibration": Figure("validation/calibration", lambda table, _: charts.calibration(table)),
-    "gains": Figure("validation/gains", lambda table, _: charts.gains(table)),
-    "cutoffs": Figure(
-        "validation/cutoffs", lambda table, study: charts.cutoffs(table, cutoff=study.training.cutoff)
-    ),
-    "importance": Figure("explanation/importance", lambda table, _: charts.importance(table)),
-    "dependence": Figure("explanation/dependence", lambda table, _: charts.dependence(table)),
-    "examples": Figure("explanation/examples", lambda table, _: charts.examples(table)),
-    "reasons": Figure("explanation/reasons_table", lambda table, _: charts.reasons(table)),
-    "ratios": Figure(
-        "fairness/metrics",
-        lambda table, study: charts.ratios(
-            _metric("adverse_impact_ratio")(table), line=study.fairness.air_line
-        ),
-    ),
-    "stability": Figure(
-        "monitoring/shifts",
-        lambda table, study: charts.stability(table, lines=study.monitoring.stability_lines),
-    ),
-    "score_shift": Figure("monitoring/score_shares", lambda table, _: charts.score_shift(table)),
-}
-
-
-def reads() -> list[str]:
-    """Return the artifacts that the report reads, without repeats."""
-    entries: list[Any] = [*TABLES.values(), *FIGURES.values()]
-    return sorted({entry.artifact for entry in entries})

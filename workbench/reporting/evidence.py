@@ -54,7 +54,7 @@ def lines_table(facts: Iterable[Fact]) -> str:
     """Return every fact that is held against a line, with the line's source and the outcome."""
     rows = [
         {
-            "about": _label(fact),
+            "about": _about(fact),
             "value": _value(fact),
             "interval": format_interval(fact["low"], fact["high"], fact["unit"]),
             "line": f"{_line(fact)} ({escape_markdown(fact['line_source'])})",
@@ -71,7 +71,7 @@ def facts_table(facts: Iterable[Fact]) -> str:
     rows = [
         {
             "id": escape_markdown(fact["id"]),
-            "about": escape_markdown(fact["about"]),
+            "about": _about(fact),
             "value": _value(fact),
             "interval": format_interval(fact["low"], fact["high"], fact["unit"]),
             "method": escape_markdown(fact["method"]) or MISSING,
@@ -85,7 +85,7 @@ def open_items(facts: Iterable[Fact], study: Study) -> str:
     """Return what is open: lines not held or not settled, statements nobody gave, and standing limits."""
     rows = [
         {
-            "item": _label(fact),
+            "item": _about(fact),
             "why": f"{_MET[fact['met']]}: {_value(fact)}, line {_line(fact)}",
             "owner": "developer",
         }
@@ -93,7 +93,7 @@ def open_items(facts: Iterable[Fact], study: Study) -> str:
         if fact["met"] in ("no", "unknown")
     ]
     rows += [
-        {"item": name, "why": f"statement {NOT_PROVIDED}", "owner": "model owner"}
+        {"item": f"Statement on {name}", "why": NOT_PROVIDED, "owner": "model owner"}
         for name in ("owner", "purpose", "restrictions")
         if not getattr(study.report, name).strip()
     ]
@@ -163,10 +163,8 @@ def _line(fact: Fact) -> str:
     return f"at most {format_number(most, unit)}"
 
 
-def _label(fact: Fact) -> str:
-    stage, *path = fact["id"].split(".")
-    name = ", ".join(part.replace("_", " ") for part in path)
-    return escape_markdown(f"{stage.capitalize()}: {name}")
+def _about(fact: Fact) -> str:
+    return escape_markdown(fact["about"].replace("_", " "))
 
 
 def _study(study: Study) -> dict[str, str]:

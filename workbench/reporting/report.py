@@ -13,8 +13,9 @@ import yaml
 from workbench.errors import RunError
 from workbench.params import ROOT, STAGES, Study
 from workbench.reporting import evidence
-from workbench.reporting.content import FIGURES, TABLES, reads
+from workbench.reporting.content import TABLES
 from workbench.reporting.embedded import Format
+from workbench.reporting.figures import FIGURES, reads
 from workbench.reporting.render import Renderer, render
 from workbench.reporting.tables import markdown_table
 from workbench.run import Run, describe_artifact

@@ -12,6 +12,7 @@ from workbench.reporting.markdown import escape_markdown
 
 Row = dict[str, Any]
 MISSING = "–"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def markdown_table(
     if frame.height == 0:
         return "*None.*\n"
     lines = [
-        _line([column.header for column in columns]),
+        _line([escape_markdown(column.header) for column in columns]),
         _line([":---" if column.is_text else "---:" for column in columns]),
     ]
     for row in frame.iter_rows(named=True):
@@ -80,8 +81,10 @@ def format_number(value: Any, unit: str, decimals: int = 3) -> str:
         return f"{100 * value:.1f}%".replace("-", "−")
     if isinstance(value, int) or unit == "count":
         return f"{value:,.0f}".replace("-", "−")
-    if 0 < abs(value) < 10**-decimals:
-        return f"{value:.1e}".replace("-", "−")
+    if value == 0:
+        return "0"
+    if abs(value) < 10**-decimals:
+        return _small(value)
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
@@ -96,6 +99,15 @@ def _cell(column: Column, row: Row, small: set[str], suppress_below: int) -> str
     if not small or column.is_text:
         return column.show(row)
     return f"fewer than {suppress_below}" if column.name in small else MISSING
+
+
+def _small(value: float) -> str:
+    """Return a small number with two digits: 0.00093, and below a millionth 5.4 × 10⁻¹¹."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    power = int(exponent)
+    if power >= -6:
+        return f"{value:.{1 - power}f}".replace("-", "−")
+    return f"{mantissa} × 10{str(power).translate(_SUPERSCRIPT)}".replace("-", "−")
 
 
 def _line(cells: Sequence[str]) -> str:

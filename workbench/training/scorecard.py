@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def _points_table(model: Any) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "characteristic": table["Variable"].astype(str).tolist(),
-            "attribute": table["Bin"].astype(str).tolist(),
+            "attribute": _attributes(model),
             "applicants": table["Count"].astype(int).tolist(),
             "default_rate": table["Event rate"].astype(float).tolist(),
             "weight_of_evidence": table["WoE"].astype(float).tolist(),
@@ -130,6 +131,22 @@ def _points_table(model: Any) -> pl.DataFrame:
             "points": table["Points"].astype(float).tolist(),
         }
     ).filter(pl.col("applicants") > 0)
+
+
+def _attributes(model: Any) -> list[str]:
+    """Return the attributes in words, in the order of the points table; optbinning's have two decimals."""
+    names = model.binning_process_.get_support(names=True)
+    return [
+        text for name in names for text in _intervals(model.binning_process_.get_binned_variable(name).splits)
+    ]
+
+
+def _intervals(splits: Sequence[float]) -> list[str]:
+    edges = [f"{split:.4g}" for split in splits]
+    if not edges:
+        return ["any value", "Special", "Missing"]
+    between = [f"{low} to below {high}" for low, high in pairwise(edges)]
+    return [f"below {edges[0]}", *between, f"{edges[-1]} and above", "Special", "Missing"]
 
 
 def _pandas(features: pl.DataFrame, names: Sequence[str]) -> Any:

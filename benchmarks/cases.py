@@ -1,0 +1,163 @@
+"""What is measured: each case is prepared outside the clock and returns the work to time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Work
+
+ROWS, APPLICANTS, REPLICATES, FAIRLEARN_REPLICATES, LOOPED = 100_000, 30_000, 1_000, 3, 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """Ours against another way; `scale` multiplies the other's time where only a part of it is bearable."""
+
+    name: str
+    ours_name: str
+    ours: Callable[[], Work]
+    instead_name: str
+    instead: Callable[[], Work]
+    scale: float = 1.0
+
+
+def _ledger(kind: str) -> Work:
+    import narwhals as nw
+
+    from workbench.data.taiwan import read_source, split_tables
+    from workbench.features.catalogue import FEATURES
+    from workbench.features.ledger import build_features
+    from workbench.params import ROOT
+
+    tables = split_tables(read_source(ROOT / "data" / "taiwan_credit.parquet"))
+    frames: list[Any] = [tables.applicants, tables.statements]
+    native = [frame.lazy() if kind == "polars" else frame.to_pandas() for frame in frames]
+    applicants, statements = (nw.from_native(frame).lazy() for frame in native)
+    return lambda: build_features(applicants, statements, FEATURES).collect()
+
+
+def features_polars() -> Work:
+    return _ledger("polars")
+
+
+def features_pandas() -> Work:
+    return _ledger("pandas")
+
+
+def _groups() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(1)
+    group = generator.choice(["a", "b", "c"], ROWS)
+    default = generator.integers(0, 2, ROWS)
+    return group, default, (generator.random(ROWS) < 0.7).astype(int)
+
+
+def fairness_counts() -> Work:
+    from workbench.fairness.counts import outcome_counts
+    from workbench.fairness.metrics import group_metrics
+
+    group, default, approved = _groups()
+    return lambda: group_metrics(
+        outcome_counts(group, default, approved),
+        reference_group="a",
+        min_applicants=100,
+        min_defaults=10,
+        replicates=REPLICATES,
+        seed=1,
+    )
+
+
+def fairness_fairlearn() -> Work:
+    from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+
+    group, default, approved = _groups()
+    metrics = {"selection": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}
+    return lambda: MetricFrame(
+        metrics=metrics,
+        y_true=1 - default,
+        y_pred=approved,
+        sensitive_features=group,
+        n_boot=FAIRLEARN_REPLICATES,
+        ci_quantiles=[0.025, 0.975],
+        random_state=1,
+    )
+
+
+def _scores() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(1)
+    default = (generator.random(ROWS) < 0.2).astype(int)
+    return default, np.clip(generator.beta(2, 6, ROWS) + 0.15 * default, 0.001, 0.999)
+
+
+def auc_delong() -> Work:
+    from workbench.validation.discrimination import auc
+
+    default, prob_default = _scores()
+    return lambda: auc(default, prob_default)
+
+
+def auc_bootstrap() -> Work:
+    from sklearn.metrics import roc_auc_score
+
+    default, prob_default = _scores()
+    draws = [np.random.default_rng(seed).integers(0, ROWS, ROWS) for seed in range(LOOPED)]
+    return lambda: [roc_auc_score(default[draw], prob_default[draw]) for draw in draws]
+
+
+def _model() -> tuple[Any, np.ndarray]:
+    import xgboost
+
+    generator = np.random.default_rng(1)
+    features = generator.normal(size=(2_000, 29)).astype(np.float32)
+    default = (features[:, 0] + generator.normal(size=2_000) > 1).astype(int)
+    settings = {"max_depth": 4, "objective": "binary:logistic"}
+    return xgboost.train(settings, xgboost.DMatrix(features, default), 125), features
+
+
+def shap_xgboost() -> Work:
+    import xgboost
+
+    booster, features = _model()
+    matrix = xgboost.DMatrix(features)
+    return lambda: booster.predict(matrix, pred_contribs=True)
+
+
+def shap_library() -> Work:
+    import shap
+
+    booster, features = _model()
+    explainer = shap.TreeExplainer(booster, feature_perturbation="tree_path_dependent")
+    return lambda: explainer.shap_values(features)
+
+
+CASES = (
+    Case(
+        f"29 features of {APPLICANTS:,} applicants",
+        "Polars",
+        features_polars,
+        "pandas, same code",
+        features_pandas,
+    ),
+    Case(
+        f"group metrics, {ROWS:,} rows, {REPLICATES:,} replicates",
+        "multinomial counts",
+        fairness_counts,
+        f"MetricFrame ({FAIRLEARN_REPLICATES} replicates, scaled)",
+        fairness_fairlearn,
+        REPLICATES / FAIRLEARN_REPLICATES,
+    ),
+    Case(
+        f"AUC with interval, {ROWS:,} rows",
+        "DeLong",
+        auc_delong,
+        f"scikit-learn in a loop ({LOOPED} of {REPLICATES:,} replicates, scaled)",
+        auc_bootstrap,
+        REPLICATES / LOOPED,
+    ),
+    Case(
+        "path-dependent SHAP, 2,000 rows", "XGBoost's own", shap_xgboost, "shap.TreeExplainer", shap_library
+    ),
+)

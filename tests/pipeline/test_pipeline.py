@@ -1,0 +1,357 @@
+"""Whole runs through the real command line: resumed, changed, killed, damaged and refused."""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import polars as pl
+import pytest
+
+from tests.pipeline.running import (
+    Started,
+    all_gone,
+    call,
+    copied,
+    hashes,
+    made_again,
+    refused,
+    smoke,
+    stage_states,
+    states,
+)
+from workbench.params import ROOT, STAGES
+from workbench.run import Run
+
+AFTER_TRAINING = set(STAGES[3:])
+
+
+def is_open(run, stage):
+    path = run / "manifest.json"
+    return path.is_file() and json.loads(path.read_text())["stages"].get(stage, {}).get("state") == "open"
+
+
+def documents(run):
+    return {path.name: path.read_bytes() for path in (run / "report").glob("model_risk.*")}
+
+
+# What is run again, and what is not
+
+
+def test_a_finished_run_started_again_runs_nothing(copy):
+    before = (copy / "manifest.json").read_bytes()
+    begun = time.perf_counter()
+    done = call(smoke(copy.parent))
+    print(f"a finished run started again: {time.perf_counter() - begun:.1f} s")
+    assert made_again(done) == set()
+    assert set(states(done)) == {*STAGES, "report"}
+    assert (copy / "manifest.json").read_bytes() == before
+
+
+def test_one_changed_key_runs_its_stage_and_the_report_again(copy):
+    before = hashes(copy)
+    done = call(smoke(copy.parent, "--set", "fairness.air_line=0.85"))
+    assert made_again(done) == {"fairness", "report"}
+    after = hashes(copy)
+    assert {name for name in after if after[name] != before[name]} == {"fairness/facts"}
+    assert Run.open(copy).study.fairness.air_line == 0.85
+    assert "at least 0.850" in (copy / "report" / "source" / "_variables.yml").read_text()
+
+
+def test_only_one_stage(copy):
+    before = hashes(copy)
+    done = call(smoke(copy.parent, "--only", "scoring"))
+    assert made_again(done) == {"scoring"}
+    assert set(states(done)) == {"scoring"}
+    assert hashes(copy) == before
+
+
+def test_from_a_stage_on(copy):
+    before = hashes(copy)
+    done = call(smoke(copy.parent, "--from", "scoring"))
+    assert made_again(done) == {"scoring", "monitoring"}
+    assert hashes(copy) == before
+
+
+def test_a_deleted_artifact_is_made_again(copy):
+    before = hashes(copy)
+    (copy / "monitoring" / "tables" / "shifts.parquet").unlink()
+    (copy / "report" / "model_risk.html").unlink()
+    done = call(smoke(copy.parent))
+    assert made_again(done) == {"monitoring", "report"}
+    assert hashes(copy) == before
+    assert (copy / "report" / "model_risk.html").is_file()
+
+
+# Killed, and started again
+
+
+def test_a_run_killed_again_and_again_ends_like_one_that_was_not(smoke_run, tmp_path):
+    """Also: two runs of one study are equal."""
+    run = tmp_path / "smoke"
+    left = []
+    for moment, group in (
+        (lambda started: is_open(run, "data"), True),
+        (lambda started: is_open(run, "training"), False),
+        (lambda started: len(started.running()) == 2, True),
+    ):
+        started = Started(smoke(tmp_path), tmp_path / "log.txt")
+        started.until(lambda moment=moment, started=started: moment(started))
+        left += started.kill(group=group)
+    assert left
+    assert all_gone(left), "a kernel was left behind"
+    done = call(smoke(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert states(done)["data"] == states(done)["training"] == "unchanged"
+    assert hashes(run) == hashes(smoke_run)
+    assert set(stage_states(run).values()) == {"complete"}
+    ours, theirs = Run.open(run).manifest, Run.open(smoke_run).manifest
+    if ours["report"]["inputs"] == theirs["report"]["inputs"]:
+        assert documents(run) == documents(smoke_run)
+
+
+@pytest.mark.parametrize(
+    ("stage", "artifact", "group"),
+    [
+        ("data", "data/tables/ledger.parquet", False),
+        ("training", "training/tables/trials.parquet", True),
+        ("monitoring", "monitoring/tables/shifts.parquet", False),
+    ],
+)
+def test_a_stage_killed_while_it_is_made_again(copy, tmp_path, stage, artifact, group):
+    before = hashes(copy)
+    (copy / artifact).unlink()
+    started = Started(smoke(copy.parent), tmp_path / "log.txt")
+    started.until(lambda: is_open(copy, stage))
+    children = started.kill(group=group)
+    assert stage_states(copy)[stage] == "open"
+    assert stage not in {entry["stage"] for entry in Run.open(copy).manifest["artifacts"].values()}
+    assert all_gone(children), "a kernel was left behind"
+    assert made_again(call(smoke(copy.parent))) == {stage}
+    assert hashes(copy) == before
+
+
+def test_two_stages_side_by_side_killed_with_the_main_process_alone(copy, tmp_path):
+    before = hashes(copy)
+    (copy / "validation" / "tables" / "roc.parquet").unlink()
+    (copy / "explanation" / "tables" / "examples.parquet").unlink()
+    started = Started(smoke(copy.parent), tmp_path / "log.txt")
+    started.until(lambda: started.running() == {"validation", "explanation"})
+    time.sleep(1)
+    assert all_gone(started.kill(group=False)), "a kernel was left behind"
+    assert made_again(call(smoke(copy.parent))) == {"validation", "explanation"}
+    assert hashes(copy) == before
+
+
+def test_an_interrupt_ends_the_run_and_its_kernels(copy, tmp_path):
+    """Ctrl-C goes to the foreground group; kernels have groups of their own."""
+    started = Started(smoke(copy.parent, "--from", "training"), tmp_path / "log.txt")
+    started.until(lambda: is_open(copy, "training"))
+    children = started.main.children(recursive=True)
+    os.killpg(started.process.pid, signal.SIGINT)
+    code = started.process.wait(120)
+    said = started.log.read_text()
+    assert (code, "Traceback" in said) == (130, False), said
+    assert "interrupted; the same command goes on where it stopped" in said
+    assert all_gone(children), "a kernel was left behind"
+    assert started.running() == {"training"}, "it went on until the stage had ended"
+
+
+# Damaged
+
+
+def test_edited_and_truncated_artifacts_are_named_and_nothing_is_run(copy):
+    edited = copy / "data" / "rows" / "samples.parquet"
+    content = bytearray(edited.read_bytes())
+    content[50] ^= 1
+    edited.write_bytes(content)
+    truncated = copy / "training" / "models" / "champion.ubj"
+    truncated.write_bytes(truncated.read_bytes()[:500])
+    facts = copy / "fairness" / "facts.json"
+    facts.write_text(facts.read_text() + " ")
+    done = call(smoke(copy.parent))
+    refused(
+        done,
+        "3 artifact(s) are not as they were written",
+        "data/samples was edited after it was written",
+        "training/champion has 500 bytes where",
+        "fairness/facts has",
+    )
+    assert states(done) == {}
+    assert set(stage_states(copy).values()) == {"complete"}
+
+
+def test_a_damaged_stage_made_again_is_whole(copy):
+    before = hashes(copy)
+    facts = copy / "monitoring" / "facts.json"
+    facts.write_text(facts.read_text() + " ")
+    assert made_again(call(smoke(copy.parent, "--from", "monitoring"))) == {"monitoring"}
+    assert hashes(copy) == before
+
+
+def test_a_truncated_manifest_is_refused(copy):
+    path = copy / "manifest.json"
+    path.write_text(path.read_text()[:2000])
+    refused(call(smoke(copy.parent)), "manifest.json: not readable as JSON, truncated or edited")
+
+
+def test_a_study_that_is_refused_does_not_change_the_run(copy):
+    params = (copy / "params.yaml").read_bytes()
+    facts = copy / "fairness" / "facts.json"
+    facts.write_text(facts.read_text() + " ")
+    refused(call(smoke(copy.parent, "--set", "fairness.air_line=0.85")), "fairness/facts has")
+    assert (copy / "params.yaml").read_bytes() == params
+
+
+def test_a_folder_in_use_is_left_as_it_is(copy):
+    """The parameters of the process that has the folder must not change under it."""
+    params, manifest = (copy / "params.yaml").read_bytes(), (copy / "manifest.json").read_bytes()
+    lock = Run(copy).lock()
+    try:
+        refused(
+            call(smoke(copy.parent, "--set", "fairness.air_line=0.85")),
+            "in use by another process",
+            "--run-id NAME",
+        )
+    finally:
+        lock.release()
+    assert (copy / "params.yaml").read_bytes() == params
+    assert (copy / "manifest.json").read_bytes() == manifest
+
+
+# A notebook that raises
+
+
+def test_a_notebook_that_raises_is_named_kept_and_goes_on_when_mended(copy):
+    before = hashes(copy)
+    wrong = ["--set", "fairness.reference_groups.sex=femal"]
+    done = call(smoke(copy.parent, *wrong))
+    refused(
+        done,
+        "Stage fairness stopped at cell 4: The reference group is not in the data",
+        "received 'femal' (did you mean female?)",
+        "the executed notebook is kept",
+        "mend the cause and run the same command again",
+    )
+    assert states(done)["fairness"] == "failed"
+    cells = json.loads((copy / "fairness" / "notebook.ipynb").read_text())["cells"]
+    raised = [o for c in cells if c["cell_type"] == "code" for o in c["outputs"] if o["output_type"] == "error"]
+    assert [output["ename"] for output in raised] == ["DataError"]
+    complete = {stage for stage, state in stage_states(copy).items() if state == "complete"}
+    assert complete == set(STAGES) - {"fairness"}
+    assert made_again(call(smoke(copy.parent))) == {"fairness"}
+    assert hashes(copy) == before
+
+
+def test_the_small_reference_group_of_an_attribute(copy):
+    done = call(smoke(copy.parent, "--set", "fairness.min_group_applicants=400"))
+    refused(done, "Stage fairness stopped at cell", "reference", "400 applicants")
+
+
+def test_a_calibration_sample_that_is_too_small(copy):
+    done = call(smoke(copy.parent, "--set", "training.min_calibration_defaults=5000"))
+    refused(
+        done,
+        "Stage training stopped at cell",
+        "too small to calibrate",
+        "training.min_calibration_defaults asks for 5,000",
+    )
+    assert stage_states(copy)["features"] == "complete"
+    assert set(states(done)) == {"data", "features", "training"}
+
+
+def test_a_source_that_is_missing(tmp_path):
+    done = call(smoke(tmp_path, "--set", "data.source=data/taiwan_credits.parquet"))
+    refused(done, "Stage data stopped at cell", "no such file (did you mean taiwan_credit.parquet?)")
+
+
+def test_a_source_that_is_truncated(tmp_path):
+    """The source lies below the repository, or anywhere by its whole path."""
+    source = tmp_path / "half.parquet"
+    source.write_bytes((ROOT / "data" / "taiwan_credit.parquet").read_bytes()[:100_000])
+    done = call(smoke(tmp_path / "runs", "--set", f"data.source={source}"))
+    refused(done, "Stage data stopped at cell", "not readable as Parquet, truncated or another format")
+
+
+def test_a_source_with_a_repeated_client(tmp_path):
+    source = pl.read_parquet(ROOT / "data" / "taiwan_credit.parquet")
+    pl.concat([source, source.head(2)]).write_parquet(tmp_path / "twice.parquet")
+    done = call(smoke(tmp_path / "runs", "--set", f"data.source={tmp_path / 'twice.parquet'}"))
+    refused(done, "Stage data stopped at cell")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("features.selected=[late_count, late_cuont]", "did you mean late_count?"),
+        ("features.selected=[late_count, sex]", "protected attributes judge the model and never enter it"),
+        ("features.selected=[late_count, late_count]", "named twice: late_count"),
+        ("fairness.airline=0.8", "fairness.airline: unknown key (did you mean air_line?)"),
+        ("data.holdout_share=0.5", "the three sample shares add up to 1.25"),
+    ],
+)
+def test_a_wrong_study_is_refused_before_anything_is_written(tmp_path, override, said):
+    refused(call(smoke(tmp_path, "--set", override)), said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_with_a_long_name(tmp_path):
+    """Sockets are files, whose whole name may have 107 characters."""
+    temporary = tmp_path / ("x" * 100)
+    temporary.mkdir()
+    done = call(smoke(tmp_path / "runs", "--only", "data"), temporary=temporary)
+    assert "Traceback" not in done.stderr, done.stderr[-500:]
+    assert done.returncode == 0, done.stderr
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a disk of some kilobytes; only root can."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(size):
+        if os.geteuid() != 0 or shutil.which("mount") is None:
+            pytest.skip("mounting needs root")
+        words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+        if subprocess.run(words, capture_output=True).returncode != 0:
+            pytest.skip("mounting is not allowed here")
+        return folder
+
+    yield mount
+    if os.path.ismount(folder):
+        ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(folder), 2)
+
+
+@pytest.mark.parametrize("size", ["4k", "16k", "64k", "200k"])
+def test_a_full_disk(small_disk, size):
+    refused(call(smoke(small_disk(size))), "No space left on device")
+
+
+def test_a_full_disk_under_a_finished_run(smoke_run, small_disk):
+    """What was complete stays complete."""
+    used = sum(path.stat().st_size // 4096 + 1 for path in smoke_run.rglob("*") if path.is_file()) * 4
+    run = copied(smoke_run, small_disk(f"{used + 200}k"))
+    filler = run.parent / "filler"
+    free = shutil.disk_usage(run.parent).free
+    filler.write_bytes(bytes(max(0, free - 20_000)))
+    done = call(smoke(run.parent, "--from", "monitoring"))
+    refused(done, "No space left on device")
+    complete = {stage for stage, state in stage_states(run).items() if state == "complete"}
+    assert complete >= set(STAGES) - {"monitoring"}
+    filler.unlink()
+    assert "monitoring" in made_again(call(smoke(run.parent)))
+    assert hashes(run) == hashes(smoke_run)
+
+
+def test_a_runs_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = call(smoke(tmp_path / "file"))
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1

@@ -1,0 +1,150 @@
+"""A stage as its notebook sees it."""
+
+import polars as pl
+import pytest
+
+from workbench.errors import DataError, RunError
+from workbench.run import Run
+from workbench.stage import Stage
+
+KEY = ["applicant_id"]
+ROWS = pl.DataFrame({"applicant_id": [1, 2, 3], "sex": ["male", "female", "male"]})
+RATIOS = pl.DataFrame(
+    {
+        "attribute": ["sex", "sex", "education"],
+        "metric": ["ratio", "difference", "ratio"],
+        "value": [0.9, 0.02, None],
+        "low": [0.85, -0.01, None],
+        "high": [0.95, 0.05, None],
+        "level": [0.95, 0.95, 0.95],
+        "method": ["bootstrap", "bootstrap", "bootstrap"],
+        "group": ["female", "female", "other"],
+    }
+)
+
+
+def test_a_repeated_key_is_refused_with_its_count_and_without_a_row(new_run):
+    stage = Stage(new_run(), "data")
+    rows = pl.DataFrame({"applicant_id": [71, 71, 71, 72, 73, 73]})
+    with pytest.raises(DataError) as caught:
+        stage.save_rows("applicants", rows, key=KEY, about="x")
+    assert str(caught.value) == "data/applicants: 5 rows repeat the key applicant_id"
+    assert not (stage.folder / "rows").exists()
+
+
+def test_a_key_of_two_columns(new_run):
+    stage = Stage(new_run(), "data")
+    rows = pl.DataFrame({"applicant_id": [1, 1, 2], "month": ["a", "b", "a"]})
+    stage.save_rows("statements", rows, key=[*KEY, "month"], about="x")
+    with pytest.raises(DataError, match="2 rows repeat the key applicant_id"):
+        stage.save_rows("statements", rows, key=KEY, about="x")
+
+
+@pytest.fixture
+def saved(new_run):
+    """A run in which the data stage has saved a table of protected attributes."""
+    run = new_run()
+    stage = Stage(run, "data")
+    stage.save_rows("protected", ROWS, key=KEY, about="x", readers=["fairness", "validation"])
+    stage.close()
+    return run
+
+
+def test_training_may_not_read_protected_attributes(saved):
+    training = Stage(saved, "training")
+    for read in (training.read, training.path, training.read_json):
+        with pytest.raises(RunError) as caught:
+            read("data/protected")
+        assert "stage training may not read data/protected" in str(caught.value)
+        assert "readers: fairness, validation" in str(caught.value)
+
+
+def test_fairness_may_read_them_and_it_is_noted(saved):
+    fairness = Stage(saved, "fairness")
+    assert fairness.read("data/protected").equals(ROWS)
+    fairness.close()
+    entry = saved.manifest["artifacts"]["data/protected"]
+    assert saved.manifest["stages"]["fairness"]["reads"] == {"data/protected": entry["sha256"]}
+
+
+@pytest.mark.parametrize("stage", ["features", "training", "explanation", "scoring", "monitoring"])
+def test_only_two_stages_may_read_the_real_protected_table(copy, stage):
+    with pytest.raises(RunError, match="may not read data/protected"):
+        Stage(Run.open(copy), stage).read("data/protected")
+
+
+def test_an_open_stage_vouches_for_nothing(saved):
+    assert "data/protected" in saved.manifest["artifacts"]
+    stage = Stage(saved, "data")
+    assert saved.manifest["stages"]["data"] == {"state": "open"}
+    assert saved.manifest["artifacts"] == {}
+    stage.save_rows("applicants", ROWS, key=KEY, about="x")
+    assert saved.manifest["artifacts"] == {}
+    with pytest.raises(RunError, match="data/applicants: not in run smoke"):
+        Stage(saved, "features").read("data/applicants")
+    stage.close()
+    assert set(saved.manifest["artifacts"]) == {"data/applicants", "data/facts"}
+    assert saved.manifest["stages"]["data"]["state"] == "by hand"
+
+
+def test_opening_a_stage_leaves_the_artifacts_of_others(saved):
+    before = saved.manifest["artifacts"]
+    Stage(saved, "features")
+    assert saved.manifest["artifacts"] == before
+
+
+def test_an_edited_table_is_not_read(saved):
+    path = saved.folder / "data" / "rows" / "protected.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RunError, match="truncated or edited"):
+        Stage(saved, "fairness").read("data/protected")
+
+
+def test_a_model_and_a_json_object(new_run):
+    run = new_run()
+    stage = Stage(run, "training")
+    stage.save_model("champion", b"{bytes}", suffix="ubj", about="x")
+    stage.save_json("scorer", {"cutoff": 512}, about="x")
+    stage.close()
+    scoring = Stage(run, "scoring")
+    assert scoring.path("training/champion").read_bytes() == b"{bytes}"
+    assert scoring.read_json("training/scorer") == {"cutoff": 512}
+
+
+def test_one_fact_for_each_row(new_run):
+    stage = Stage(new_run(), "fairness")
+    stage.fact_rows(
+        RATIOS,
+        name=("attribute", "metric"),
+        about="{attribute}, {metric}: {group}",
+        lines={"ratio": (0.8, None)},
+        line_source="practice",
+    )
+    stage.close()
+    facts = {fact["id"]: fact for fact in stage.run.facts()}
+    assert list(facts) == ["fairness.sex.ratio", "fairness.sex.difference", "fairness.education.ratio"]
+    held = facts["fairness.sex.ratio"]
+    assert (held["value"], held["low"], held["high"]) == (0.9, 0.85, 0.95)
+    assert (held["at_least"], held["at_most"], held["line_source"]) == (0.8, None, "practice")
+    assert (held["met"], held["about"]) == ("yes", "sex, ratio: female")
+    assert facts["fairness.sex.difference"]["met"] is None
+    assert facts["fairness.sex.difference"]["line_source"] == ""
+    assert facts["fairness.education.ratio"]["met"] == "unknown"
+
+
+def test_facts_as_a_table(new_run):
+    stage = Stage(new_run(), "data")
+    assert stage.facts().height == 0
+    stage.fact("a", 3, about="x")
+    stage.fact("b", 0.123456, about="y", at_most=0.1)
+    assert stage.facts()["fact"].to_list() == ["data.a", "data.b"]
+    assert stage.facts("b").row(0) == ("data.b", "0.1235", None, None, "", "no")
+
+
+def test_every_failed_check_is_named(new_run):
+    stage = Stage(new_run(), "data")
+    assert stage.check({"one": True, "two": True})["check"].to_list() == ["one", "two"]
+    with pytest.raises(DataError) as caught:
+        stage.check({"one": True, "two": False, "three": False})
+    assert caught.value.summary == "stage data: 2 of 3 checks failed"
+    assert caught.value.faults == ("two", "three")

@@ -1,0 +1,54 @@
+"""Which artifacts the model-risk report draws, and how; and all that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from workbench.params import Study
+from workbench.reporting import charts
+from workbench.reporting.charts import Chart
+from workbench.reporting.content import TABLES, of_metric
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the report: an aggregate artifact and the chart drawn from it."""
+
+    artifact: str
+    draw: Callable[[pl.DataFrame, Study], Chart]
+
+
+FIGURES: Mapping[str, Figure] = {
+    "feature_strength": Figure("features/description", lambda table, _: charts.feature_strength(table)),
+    "search": Figure("training/trials", lambda table, _: charts.search(table)),
+    "roc": Figure("validation/roc", lambda table, _: charts.roc(table)),
+    "calibration": Figure("validation/calibration", lambda table, _: charts.calibration(table)),
+    "gains": Figure("validation/gains", lambda table, _: charts.gains(table)),
+    "cutoffs": Figure(
+        "validation/cutoffs", lambda table, study: charts.cutoffs(table, cutoff=study.training.cutoff)
+    ),
+    "importance": Figure("explanation/importance", lambda table, _: charts.importance(table)),
+    "dependence": Figure("explanation/dependence", lambda table, _: charts.dependence(table)),
+    "examples": Figure("explanation/examples", lambda table, _: charts.examples(table)),
+    "reasons": Figure("explanation/reasons_table", lambda table, _: charts.reasons(table)),
+    "ratios": Figure(
+        "fairness/metrics",
+        lambda table, study: charts.ratios(
+            of_metric("adverse_impact_ratio")(table), line=study.fairness.air_line
+        ),
+    ),
+    "stability": Figure(
+        "monitoring/shifts",
+        lambda table, study: charts.stability(table, lines=study.monitoring.stability_lines),
+    ),
+    "score_shift": Figure("monitoring/score_shares", lambda table, _: charts.score_shift(table)),
+}
+
+
+def reads() -> list[str]:
+    """Return the artifacts that the report reads, without repeats."""
+    tables = {table.artifact for table in TABLES.values()}
+    return sorted(tables | {figure.artifact for figure in FIGURES.values()})
