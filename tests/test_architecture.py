@@ -37,7 +37,9 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 CALCULATION = sorted(path for stage in STAGES for path in (PACKAGE / stage).rglob("*.py"))
-FILE_CALLS = re.compile(r"^(open|print|input)$|^(read|scan|write|sink)_|^(load|savefig|save_model|to_parquet)$")
+FILE_CALLS = re.compile(
+    r"^(open|print|input)$|^(read|scan|write|sink)_|^(load|savefig|save_model|to_parquet)$"
+)
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 

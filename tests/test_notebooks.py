@@ -82,7 +82,9 @@ def test_the_setup_cell_opens_the_stage(path):
 @every_notebook
 def test_imports_stand_in_the_setup_cell(path):
     for cell in [cell for cell in code_of(path) if "setup" not in tags_of(cell)]:
-        imports = [n for n in ast.walk(ast.parse(source_of(cell))) if isinstance(n, ast.Import | ast.ImportFrom)]
+        imports = [
+            n for n in ast.walk(ast.parse(source_of(cell))) if isinstance(n, ast.Import | ast.ImportFrom)
+        ]
         assert imports == []
 
 
@@ -99,7 +101,9 @@ def test_it_can_be_read_on_a_few_screens(path):
 
 @every_notebook
 def test_cells_say_one_thing_with_library_calls(path):
-    forbidden = ast.For | ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.Try
+    forbidden = (
+        ast.For | ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.Try
+    )
     for cell in code_of(path):
         found = [node for node in ast.walk(ast.parse(source_of(cell))) if isinstance(node, forbidden)]
         assert found == [], source_of(cell)
@@ -134,9 +138,9 @@ def test_it_ends_with_what_is_known_and_what_is_not(path):
 
 @every_notebook
 def test_code_cells_are_explained(path):
-    """Never more than two code cells in a row after the setup."""
+    """A text before every call, or every few: never four code cells in a row."""
     kinds = "".join(cell["cell_type"][0] for cell in cells_of(path))
-    assert "ccc" not in kinds
+    assert "cccc" not in kinds
 
 
 @every_notebook
@@ -145,8 +149,8 @@ def test_it_is_committed_as_it_ran(path):
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
     assert sum(bool(cell["outputs"]) for cell in code) >= len(code) // 2
     assert "error" not in {kind for kind, _ in outputs_of(path)}
-    streams = [shown["stream"] for _, shown in outputs_of(path) if shown["stream"]]
-    assert streams == [], "warnings or prints"
+    streams = [line for _, shown in outputs_of(path) for line in shown["stream"].splitlines()]
+    assert [line for line in streams if not line.endswith("; running it first")] == [], "warnings or prints"
     assert not any("papermill" in cell["metadata"] for cell in cells_of(path))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -53,7 +55,7 @@ def run(
     checked = load_study(study, overrides)
     choice = _stages(only, start)
     folder = (runs or runs_folder()) / (run_id or checked.study)
-    with _progress() as progress:
+    with _progress() as progress, _interruptible():
         passed = run_stages(
             checked, folder, stages=choice.stages, force=choice.force, jobs=jobs, progress=progress
         )
@@ -128,9 +130,15 @@ def main() -> None:
     except OSError as error:
         print(f"{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+        raise typer.Exit(130) from None
 
 
 @dataclass(frozen=True)

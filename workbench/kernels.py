@@ -25,6 +25,7 @@ class Kernel:
 
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        self._closed = False
         self._folder = TemporaryDirectory(prefix="workbench-")
         connection = str(Path(self._folder.name) / "kernel.json")
         # sockets as files: no port that others could reach
@@ -33,11 +34,13 @@ class Kernel:
         run_sync(self._start)(lines)
 
     def close(self) -> None:
-        """End the kernel, whatever it is doing."""
+        """End the kernel, whatever it is doing; closing twice does nothing."""
         from jupyter_core.utils import run_sync
 
-        run_sync(self._shut_down)()
-        self._folder.cleanup()
+        if not self._closed:
+            self._closed = True
+            run_sync(self._shut_down)()
+            self._folder.cleanup()
 
     async def _start(self, lines: list[str]) -> None:
         await self.manager.start_kernel(cwd=str(ROOT), extra_arguments=lines)
@@ -47,10 +50,11 @@ class Kernel:
 
 
 class WarmKernels:
-    """At most one kernel started ahead, for the stage that comes next."""
+    """The kernels of a sequence, at most one of them started ahead, for the stage that comes next."""
 
     def __init__(self) -> None:
         self._warm: dict[Path, Kernel] = {}
+        self._taken: list[Kernel] = []
 
     def start(self, notebook: Path) -> None:
         """Start a kernel for a notebook unless one is waiting already."""
@@ -59,12 +63,15 @@ class WarmKernels:
 
     def take(self, notebook: Path) -> Kernel:
         """Return the kernel started for a notebook, or a new one."""
-        return self._warm.pop(notebook, None) or Kernel(notebook)
+        kernel = self._warm.pop(notebook, None) or Kernel(notebook)
+        self._taken.append(kernel)
+        return kernel
 
     def close(self) -> None:
-        """End a kernel that nobody took."""
-        while self._warm:
-            self._warm.popitem()[1].close()
+        """End every kernel: the one that nobody took, and after an interrupt those at work."""
+        for kernel in [*self._warm.values(), *self._taken]:
+            kernel.close()
+        self._warm.clear()
 
 
 def setup_imports(notebook: Path) -> list[str]:

@@ -154,26 +154,32 @@ class _Sequence:
 
     def go(self) -> None:
         """Start each stage as soon as those before it are done; after a failure start no more."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                failures = self._run_all(pool)
+            finally:
+                self.kernels.close()
+        if failures:
+            raise failures[0]
+
+    def _run_all(self, pool: ThreadPoolExecutor) -> list[BaseException]:
         waiting, done = list(self.stages), set(STAGES) - set(self.stages)
         running: dict[Future[None], str] = {}
         failures: list[BaseException] = []
-        with ThreadPoolExecutor(self.jobs) as pool:
-            while waiting or running:
-                ready = [s for s in waiting if set(AFTER[s]) <= done and len(running) < self.jobs]
-                for stage in ready[: self.jobs - len(running)] if not failures else []:
-                    waiting.remove(stage)
-                    running[pool.submit(self._stage, stage)] = stage
-                    self._warm(waiting, done, set(running.values()))
-                if not running:
-                    break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    stage = running.pop(future)
-                    error = future.exception()
-                    failures += [error] if error else []
-                    done |= set() if error else {stage}
-        self.kernels.close()
-        if failures:
-            raise failures[0]
+        while True:
+            ready = [stage for stage in waiting if set(AFTER[stage]) <= done]
+            for stage in ready[: self.jobs - len(running)] if not failures else []:
+                waiting.remove(stage)
+                running[pool.submit(self._stage, stage)] = stage
+                self._warm(waiting, done, set(running.values()))
+            if not running:
+                return failures
+            # the timeout lets an interrupt through, which another thread may have received
+            for future in wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done:
+                stage = running.pop(future)
+                error = future.exception()
+                failures += [error] if error else []
+                done |= set() if error else {stage}
 
     def _warm(self, waiting: list[str], done: set[str], running: set[str]) -> None:
         """Start the kernel of the stage that can run next, if it will have to run."""

@@ -15,8 +15,8 @@ from workbench.explanation.attribution import (
 )
 from workbench.scorer import Calibration, Scorer, ScoreScale
 
-# shap 0.51 touches a matplotlib name that is on its way out, while it is being imported
-pytestmark = pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
+# shap 0.51 calls matplotlib functions that are on their way out, while it is being imported
+pytestmark = pytest.mark.filterwarnings("ignore:The set_(bad|over|under) function:PendingDeprecationWarning")
 NAMES = ("a", "b", "c")
 
 
@@ -128,18 +128,18 @@ def test_the_order_of_columns_does_not_matter():
     assert (shap_values(SCORER, shuffled)[0] == shap_values(SCORER, FRAME)[0]).all()
 
 
-def test_the_wrong_booster_s_values_are_refused():
-    """A booster with a base of its own per call would not add up; here the scorer's margin is another's."""
-
+def test_values_that_miss_the_margin_are_refused():
     class Crossed(Scorer):
+        """A scorer whose margin is not its booster's."""
+
         def margin(self, features):
-            return super().margin(features) + 0.01
+            return super().margin(features) * 1.1
 
     crossed = Crossed(NAMES, SCORER.booster, SCORER.calibration, SCORER.scale, SCORER.cutoff)
     with pytest.raises(DataError, match="SHAP values miss the margin"):
-        shap_values(crossed, FEW)
+        shap_values(crossed, FRAME)
     with pytest.raises(DataError, match="SHAP values miss the margin"):
-        interventional_values(crossed, FRAME.head(3), BACKGROUND.with_columns(a=pl.lit(0.0)))
+        interventional_values(crossed, FRAME, BACKGROUND)
 
 
 def test_importance_is_the_mean_size_sorted_with_its_interval():

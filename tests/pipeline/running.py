@@ -1,6 +1,7 @@
 """The workbench as its users start it, and one finished smoke run that every test file shares.
 
-Run folders are copied, never changed: a copy keeps its manifest and its fingerprints, so nothing in it runs again.
+Run folders are copied, never changed: a copy keeps its manifest and its fingerprints, so that nothing in
+it runs again.
 """
 
 import functools

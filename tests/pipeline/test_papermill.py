@@ -6,7 +6,9 @@ from workbench.run import Run
 
 
 def papermill(notebook, output, *words):
-    return call([str(SCRIPTS / "papermill"), str(ROOT / "notebooks" / notebook), str(output), *map(str, words)])
+    return call(
+        [str(SCRIPTS / "papermill"), str(ROOT / "notebooks" / notebook), str(output), *map(str, words)]
+    )
 
 
 def lines(run):

@@ -94,8 +94,8 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(smoke_run, tmp_
     run = tmp_path / "smoke"
     left = []
     for moment, group in (
-        (lambda started: is_open(run, "data"), True),
-        (lambda started: is_open(run, "training"), False),
+        (lambda _: is_open(run, "data"), True),
+        (lambda _: is_open(run, "training"), False),
         (lambda started: len(started.running()) == 2, True),
     ):
         started = Started(smoke(tmp_path), tmp_path / "log.txt")
@@ -238,7 +238,9 @@ def test_a_notebook_that_raises_is_named_kept_and_goes_on_when_mended(copy):
     )
     assert states(done)["fairness"] == "failed"
     cells = json.loads((copy / "fairness" / "notebook.ipynb").read_text())["cells"]
-    raised = [o for c in cells if c["cell_type"] == "code" for o in c["outputs"] if o["output_type"] == "error"]
+    raised = [
+        o for c in cells if c["cell_type"] == "code" for o in c["outputs"] if o["output_type"] == "error"
+    ]
     assert [output["ename"] for output in raised] == ["DataError"]
     complete = {stage for stage, state in stage_states(copy).items() if state == "complete"}
     assert complete == set(STAGES) - {"fairness"}

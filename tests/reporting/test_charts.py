@@ -1,0 +1,82 @@
+"""Charts: repeatable, and drawn even of little."""
+
+import re
+
+import matplotlib as mpl
+import polars as pl
+import pytest
+
+from tests.pipeline.running import shared_run
+from workbench.reporting import charts
+from workbench.reporting.figures import FIGURES
+from workbench.run import Run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return Run.open(shared_run(tmp_path_factory))
+
+
+def table_of(run, name):
+    return pl.read_parquet(run.checked_path(FIGURES[name].artifact))
+
+
+each_figure = pytest.mark.parametrize("name", list(FIGURES))
+
+
+@each_figure
+def test_the_same_table_gives_the_same_bytes(finished, name):
+    table, study = table_of(finished, name), finished.study
+    first = FIGURES[name].draw(table, study).svg()
+    with mpl.rc_context({"font.size": 20, "axes.grid": True}):
+        assert FIGURES[name].draw(table, study).svg() == first
+    assert first == (finished.folder / "report" / "source" / "figures" / f"{name}.svg").read_bytes()
+
+
+@each_figure
+def test_a_chart_fetches_nothing_and_has_text_without_braces(finished, name):
+    svg = FIGURES[name].draw(table_of(finished, name), finished.study).svg().decode()
+    assert not re.search(r"(href|src)=\"(?!#)", svg)
+    assert "<script" not in svg
+    assert "@import" not in svg
+
+
+@each_figure
+@pytest.mark.parametrize("fill", [None, 0.0], ids=["null", "zero"])
+def test_a_table_without_numbers_is_drawn(finished, name, fill):
+    table = table_of(finished, name)
+    floats = [column for column, kind in table.schema.items() if kind.is_float()]
+    empty = table.with_columns(pl.lit(fill, dtype=pl.Float64).alias(column) for column in floats)
+    assert FIGURES[name].draw(empty, finished.study).svg().startswith(b"<?xml")
+
+
+@each_figure
+def test_an_empty_table_is_drawn(finished, name):
+    empty = table_of(finished, name).head(0)
+    assert FIGURES[name].draw(empty, finished.study).svg().startswith(b"<?xml")
+
+
+@each_figure
+def test_a_table_of_one_row_is_drawn(finished, name):
+    assert FIGURES[name].draw(table_of(finished, name).head(1), finished.study).svg().startswith(b"<?xml")
+
+
+def test_labels_are_text_and_no_mathematics():
+    """A dollar sign in a label of the data begins mathematics in Matplotlib."""
+    table = pl.DataFrame(
+        {
+            "attribute": ["income", "income"],
+            "group": ["$1 to $2", r"\frac{a}{b$ <b>"],
+            "value": [0.9, 0.7],
+            "low": [0.8, None],
+            "high": [1.0, None],
+            "judged": [True, False],
+        }
+    )
+    svg = charts.ratios(table, line=0.8).svg().decode()
+    assert "$1 to $2" in svg.replace("<!-- ", "").replace(" -->", "")
+
+
+def test_a_chart_shows_itself_as_a_picture(finished):
+    picture = FIGURES["roc"].draw(table_of(finished, "roc"), finished.study)._repr_png_()
+    assert picture.startswith(b"\x89PNG")
