@@ -128,7 +128,8 @@ def test_a_fact_without_interval_claims_no_level():
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [(np.float64(0.5), float), (np.int64(3), int), (3, int), ("x", str), (None, type(None))]
+    ("value", "kind"),
+    [(np.float64(0.5), float), (np.int64(3), int), (3, int), ("x", str), (None, type(None))],
 )
 def test_a_fact_is_plain_json(value, kind):
     fact = make_fact("a.b", value, about="x")

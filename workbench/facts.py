@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -44,6 +45,8 @@ def make_fact(
 ) -> Fact:
     """Return a fact; with a line, `met` says on which side of it the whole interval lies."""
     estimate = value if isinstance(value, Estimate) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"fact {fact_id}: received {value}; a number that is not known is None")
     line = at_least is not None or at_most is not None
     return Fact(
         id=fact_id,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "features", "training", "validation", "explanation", "fairness", "scoring", "monitoring")
 SEARCH_LIMITS = {
     "max_depth": (1, 16),
     "learning_rate": (1e-4, 1),
-    "min_child_weight": (0, 1e6),
+    "min_child_weight": (1e-6, 1e6),
     "subsample": (0.05, 1),
     "colsample_bytree": (0.05, 1),
-    "reg_lambda": (0, 1e6),
+    "reg_lambda": (1e-6, 1e6),
 }
 PROTECTED = ("sex", "age_band", "education", "marital_status")
 
@@ -25,13 +25,22 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=1)]
 Replicates = Annotated[int, Field(ge=100, le=100_000)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+def _rising(values: list[Any]) -> list[Any]:
+    if sorted(set(values)) != values:
+        raise ValueError("values must rise without repeats")
+    return values
+
+
+Lines = Annotated[Range, AfterValidator(_rising)]
 AttributeName = Literal["sex", "age_band", "education", "marital_status"]
 
 
 class Section(BaseModel):
     """Base of every section: frozen, strict about types, refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataParams(Section):
@@ -45,24 +54,18 @@ class DataParams(Section):
     undocumented_marital_status: Literal["other", "exclude"]
     negative_bills: Literal["keep", "zero", "exclude"]
     inactive: Literal["keep", "exclude"]
-    age_bands: Annotated[list[int], Field(min_length=1)]
+    age_bands: Annotated[list[int], Field(min_length=1), AfterValidator(_rising)]
     development_share: Share
     calibration_share: Share
     holdout_share: Share
     seed: Seed
 
-    @field_validator("age_bands")
-    @classmethod
-    def _rising(cls, ages: list[int]) -> list[int]:
-        if sorted(set(ages)) != ages:
-            raise ValueError("ages must rise without repeats, such as [30, 40, 50, 62]")
-        return ages
-
     @field_validator("holdout_share")
     @classmethod
     def _whole(cls, share: float, info: ValidationInfo) -> float:
-        total = share + sum(info.data.get(f"{name}_share", 0.0) for name in ("development", "calibration"))
-        if abs(total - 1) > 1e-9:
+        others = [info.data.get(f"{name}_share") for name in ("development", "calibration")]
+        total = share + sum(other or 0.0 for other in others)
+        if None not in others and abs(total - 1) > 1e-9:
             raise ValueError(f"the three sample shares add up to {total:g}; they must add up to 1")
         return share
 
@@ -133,7 +136,7 @@ class ValidationParams(Section):
 
     bands: Annotated[int, Field(ge=2, le=50)]
     auc_line: Annotated[float, Field(gt=0.5, lt=1)]
-    calibration_slope_lines: Range
+    calibration_slope_lines: Lines
     level: Level
     replicates: Replicates
     seed: Seed
@@ -164,6 +167,13 @@ class FairnessParams(Section):
     replicates: Replicates
     seed: Seed
 
+    @field_validator("attributes")
+    @classmethod
+    def _once(cls, attributes: list[AttributeName]) -> list[AttributeName]:
+        if len(set(attributes)) < len(attributes):
+            raise ValueError("name each attribute once")
+        return attributes
+
     @field_validator("reference_groups")
     @classmethod
     def _every_attribute_has_one(cls, groups: dict[str, str], info: ValidationInfo) -> dict[str, str]:
@@ -183,7 +193,7 @@ class MonitoringParams(Section):
     """The baseline that later batches are compared with, and the triggers."""
 
     bands: Annotated[int, Field(ge=2, le=50)]
-    stability_lines: Range
+    stability_lines: Lines
     default_rate_line: Share
     level: Level
     replicates: Replicates

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from polars.exceptions import ComputeError
+
 from workbench.errors import RunError
 
 
@@ -36,21 +38,23 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     A failure (full disk, kill) leaves whatever was at `path` untouched and no temporary file behind
     that a later write would mistake for its own. Raises RunError when the disk refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ComputeError) as error:  # Polars wraps what the disk says
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise RunError(f"{path}: not written ({reason})", ["what was there before is unchanged"]) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -38,6 +39,10 @@ class _UniqueKeys(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.YAMLError(
+                    f"line {key_node.start_mark.line + 1}: a list or mapping cannot be a key"
+                )
             if key in seen:
                 line = key_node.start_mark.line + 1
                 raise yaml.YAMLError(f"key {key!r} appears twice, the second time in line {line}")
@@ -70,7 +75,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not isinstance(target, dict):
         raise ParamsError(f"--set {override}: {'.'.join(keys[:-1])} is no section")
     try:
-        target[keys[-1]] = yaml.safe_load(text)
+        target[keys[-1]] = yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError:
         right = ["quote texts: --set 'note=\"a: b\"'"]
         raise ParamsError(f"--set {override}: the value is not YAML", right) from None
@@ -87,7 +92,12 @@ def _fault(detail: dict[str, Any]) -> str:
     received = detail["input"]
     if isinstance(received, dict):
         return f"{where}: {message}"
-    return f"{where}: received {received!r}; {message[0].lower()}{message[1:]}"
+    hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if _looks_like_number(received) else ""
+    return f"{where}: received {received!r}; {message[0].lower()}{message[1:]}{hint}"
+
+
+def _looks_like_number(received: Any) -> bool:
+    return isinstance(received, str) and re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", received) is not None
 
 
 def _known_keys(location: Sequence[str]) -> list[str]:

@@ -183,9 +183,7 @@ def test_broken_references_are_counted_in_both_directions():
 @pytest.mark.parametrize("outcome", [0, 1])
 def test_one_class_is_refused(outcome):
     error = tables_error(applicants=APPLICANTS.with_columns(default=pl.lit(outcome, dtype=pl.Int64)))
-    assert error.faults == (
-        "applicants.default has 1 class(es); a study needs defaults (1) and goods (0)",
-    )
+    assert error.faults == ("applicants.default has 1 class(es); a study needs defaults (1) and goods (0)",)
 
 
 def test_one_applicant_of_the_other_class_is_enough_for_the_contract():
@@ -218,7 +216,8 @@ def test_all_faults_of_all_tables_come_at_once():
 
 @given(
     st.sampled_from(
-        [(name, column) for name, column, *_ in EDGES] + [("statements", "applicant_id"), ("protected", "applicant_id")]
+        [(name, column) for name, column, *_ in EDGES]
+        + [("statements", "applicant_id"), ("protected", "applicant_id")]
     ),
     st.integers(0, 59),
     st.sampled_from([SECRET, -SECRET]),

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import polars as pl
 import pytest
 
@@ -92,9 +90,7 @@ def test_one_unit_of_billing_or_payment_is_activity():
 
 
 def test_late_means_above_zero_and_no_bill_means_zero_or_less():
-    source = clients(
-        {"PAY_0": 1, "BILL_AMT1": 0}, {"PAY_0": 0, "BILL_AMT1": 0}, {"PAY_0": 1, "BILL_AMT1": 1}
-    )
+    source = clients({"PAY_0": 1, "BILL_AMT1": 0}, {"PAY_0": 0, "BILL_AMT1": 0}, {"PAY_0": 1, "BILL_AMT1": 1})
     assert found(source, "late_without_bill") == (1, 1)
 
 
@@ -159,7 +155,7 @@ def test_somebody_with_two_faults_leaves_once():
 
 
 def test_all_exclusions_together_add_up():
-    strict = {name: "exclude" for name in KEEP} | {"duplicates": "drop"}
+    strict = dict.fromkeys(KEEP, "exclude") | {"duplicates": "drop"}
     kept, table = exclude(SOURCE, TABLES, strict)
     assert table.height == 6
     assert 30_000 - table["excluded"].sum() == table["applicants"][-1] == kept.applicants.height
@@ -248,6 +244,6 @@ def test_the_real_ledger_has_a_statement_for_everyone_each_month():
 
 def test_quality_shares_are_of_the_tables_given():
     half = TABLES.only(TABLES.applicants["applicant_id"].head(15_000))
-    table = quality_table(SOURCE.head(15_000), replace(half), KEEP)
+    table = quality_table(SOURCE.head(15_000), half, KEEP)
     row = table.row(by_predicate=pl.col("issue") == "negative_bills", named=True)
     assert row["share"] == row["applicants"] / 15_000

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -201,7 +199,7 @@ def test_a_file_with_its_last_byte_missing_is_refused(tmp_path):
 
 def test_another_format_is_refused_without_quoting_it(tmp_path):
     table = tmp_path / "table.parquet"
-    Path(table).write_text("ID,LIMIT_BAL\n1,987654321\n", encoding="utf-8")
+    table.write_text("ID,LIMIT_BAL\n1,987654321\n", encoding="utf-8")
     with pytest.raises(DataError, match="not readable as Parquet") as caught:
         read_source(table)
     assert "987654321" not in str(caught.value)

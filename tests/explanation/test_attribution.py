@@ -106,7 +106,9 @@ def test_interventional_values_add_up_from_the_background_s_mean_margin():
 
 
 def test_interventional_values_differ_from_path_dependent_ones():
-    assert np.abs(interventional_values(SCORER, FEW, BACKGROUND)[0] - shap_values(SCORER, FEW)[0]).max() > 0.05
+    assert (
+        np.abs(interventional_values(SCORER, FEW, BACKGROUND)[0] - shap_values(SCORER, FEW)[0]).max() > 0.05
+    )
 
 
 def test_someone_compared_with_oneself_owes_nothing():
@@ -166,7 +168,11 @@ def test_an_importance_interval_holds_its_mean_and_is_wider_for_a_higher_level()
 
 
 def test_equal_importances_are_sorted_by_name():
-    assert importance_table(np.ones((3, 3)), ("z", "x", "y"), level=0.9)["feature"].to_list() == ["x", "y", "z"]
+    assert importance_table(np.ones((3, 3)), ("z", "x", "y"), level=0.9)["feature"].to_list() == [
+        "x",
+        "y",
+        "z",
+    ]
 
 
 def test_dependence_counts_everyone_with_a_value_once():

@@ -137,7 +137,7 @@ def test_both_ends_of_the_range_are_near_the_cutoff():
 
 
 def test_just_outside_either_end_is_not_near():
-    with pytest.raises(DataError, match="19 approved applicants within 9.4 points"):
+    with pytest.raises(DataError, match=r"19 approved applicants within 9\.4 points"):
         drawn(around(512), score_range=9.4)
     below = around(512).with_columns(
         score=pl.when(pl.col("applicant_id") == 2).then(np.nextafter(512, 0)).otherwise("score")
@@ -147,7 +147,7 @@ def test_just_outside_either_end_is_not_near():
 
 
 def test_too_few_near_the_cutoff_say_what_to_change():
-    with pytest.raises(DataError, match="0 approved applicants .* 20 are needed") as caught:
+    with pytest.raises(DataError, match=r"0 approved applicants .* 20 are needed") as caught:
         drawn(scores(100.0, 900.0))
     assert "explanation.background_score_range" in caught.value.faults[0]
 

@@ -128,7 +128,7 @@ class Started:
         return children
 
 
-def all_gone(processes: list[psutil.Process], seconds: float = 15) -> bool:
+def all_gone(processes: list[psutil.Process], seconds: float = 40) -> bool:
     """Whether all of these processes end by themselves within some seconds."""
     alive = psutil.wait_procs(processes, timeout=seconds)[1]
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

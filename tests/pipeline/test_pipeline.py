@@ -1,14 +1,17 @@
 """Whole runs through the real command line: resumed, changed, killed, damaged and refused."""
 
+import contextlib
 import ctypes
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import polars as pl
+import psutil
 import pytest
 
 from tests.pipeline.running import (
@@ -144,6 +147,29 @@ def test_two_stages_side_by_side_killed_with_the_main_process_alone(copy, tmp_pa
     assert all_gone(started.kill(group=False)), "a kernel was left behind"
     assert made_again(call(smoke(copy.parent))) == {"validation", "explanation"}
     assert hashes(copy) == before
+
+
+@pytest.fixture
+def subreaper():
+    """Orphans come to this process, as they come to systemd on a desktop, and not to process 1."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("only Linux has subreapers")
+    prctl = ctypes.CDLL(None).prctl
+    assert prctl(36, 1, 0, 0, 0) == 0
+    yield
+    prctl(36, 0, 0, 0, 0)
+
+
+def test_a_kernel_that_was_still_importing_ends_too(copy, tmp_path, subreaper):
+    (copy / "explanation" / "tables" / "examples.parquet").unlink()
+    started = Started(smoke(copy.parent), tmp_path / "log.txt")
+    started.until(lambda: any("ipykernel_launcher" in c.cmdline() for c in started.main.children()))
+    left = started.kill(group=False)
+    gone = all_gone(left)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert gone, "a kernel was left behind"
 
 
 def test_an_interrupt_ends_the_run_and_its_kernels(copy, tmp_path):

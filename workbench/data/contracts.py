@@ -94,7 +94,10 @@ def contract_faults(frame: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str
     except SchemaErrors as error:
         cases = error.failure_cases.group_by("schema_context", "column", "check", maintain_order=True)
         found = cases.agg(pl.len().alias("rows"), pl.col("failure_case").first().cast(pl.String))
-        return [_describe(schema, frame, row) for row in found.iter_rows(named=True)]
+        wrong_type = pl.col("check").str.starts_with("dtype")
+        mistyped = found.filter(wrong_type)["column"].implode()
+        kept = found.filter(wrong_type | ~pl.col("column").is_in(mistyped))
+        return [_describe(schema, frame, row) for row in kept.iter_rows(named=True)]
     return []
 
 
@@ -138,6 +141,9 @@ def _describe(schema: pa.DataFrameSchema, frame: pl.DataFrame, row: dict[str, An
 
 
 def _reference_faults(tables: Tables) -> list[str]:
+    every = (tables.applicants, tables.statements, tables.protected)
+    if any("applicant_id" not in frame.columns for frame in every):
+        return []
     known = set(tables.applicants["applicant_id"])
     faults = []
     for name, frame in (("statements", tables.statements), ("protected", tables.protected)):
@@ -150,6 +156,8 @@ def _reference_faults(tables: Tables) -> list[str]:
 
 
 def _target_faults(applicants: pl.DataFrame) -> list[str]:
+    if "default" not in applicants.columns:
+        return []
     classes = applicants["default"].drop_nulls().n_unique()
     if classes == 2:
         return []

@@ -38,8 +38,8 @@ def sample_table(samples: pl.DataFrame, applicants: pl.DataFrame) -> pl.DataFram
         .agg(pl.len().cast(pl.Int64).alias("applicants"), pl.col("default").sum().alias("defaults"))
     )
     order = pl.DataFrame({"sample": SAMPLES})
-    return order.join(counts, on="sample", how="left", maintain_order="left").with_columns(
-        pl.col("applicants", "defaults").fill_null(0),
+    filled = order.join(counts, on="sample", how="left", maintain_order="left").fill_null(0)
+    return filled.with_columns(
         (pl.col("applicants") - pl.col("defaults")).alias("goods"),
         (pl.col("defaults") / pl.col("applicants")).alias("default_rate"),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from workbench.errors import DataError, near_name
@@ -72,8 +73,8 @@ def add_age_bands(protected: pl.DataFrame, starts: list[int]) -> pl.DataFrame:
     labels = [f"under {starts[0]}"]
     labels += [f"{low} to {high - 1}" for low, high in pairwise(starts)]
     labels += [f"{starts[-1]} and over"]
-    band = pl.col("age").cut([start - 1 for start in starts], labels=labels).cast(pl.String)
-    return protected.with_columns(band.alias("age_band"))
+    band = np.array(labels)[np.searchsorted(starts, protected["age"].to_numpy(), side="right")]
+    return protected.with_columns(pl.Series("age_band", band, dtype=pl.String))
 
 
 def _labels(column: str, labels: dict[int, str]) -> pl.Expr:

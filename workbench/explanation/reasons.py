@@ -109,7 +109,9 @@ def example_table(
     points = -scorer.scale.factor * scorer.calibration.slope * values
     tables = []
     for row in examples.iter_rows(named=True):
-        index = int(features["applicant_id"].index_of(row["applicant_id"]) or 0)
+        index = features["applicant_id"].index_of(row["applicant_id"])
+        if index is None:
+            raise DataError("an example applicant is not in the table of features", ["explain those in it"])
         order = np.argsort(-np.abs(points[index]), kind="stable")[:shown]
         names = [scorer.features[i] for i in order]
         bands = [_quarter(features[name], features[name][index]) for name in names]

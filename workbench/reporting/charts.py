@@ -210,7 +210,7 @@ def ratios(table: pl.DataFrame, *, line: float) -> Chart:
     labels = [f"{row['attribute']}: {row['group']}".replace("_", " ") for row in rows.iter_rows(named=True)]
     axes.set_yticks(range(rows.height), labels)
     axes.set_xlabel("adverse impact ratio (1 = approved as often as the reference group)")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 

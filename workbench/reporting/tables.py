@@ -83,6 +83,8 @@ def format_number(value: Any, unit: str, decimals: int = 3) -> str:
         return f"{value:,.0f}".replace("-", "−")
     if value == 0:
         return "0"
+    if abs(value) >= 100 and float(value).is_integer():
+        return f"{value:,.0f}".replace("-", "−")
     if abs(value) < 10**-decimals:
         return _small(value)
     return f"{value:,.{decimals}f}".replace("-", "−")

@@ -68,9 +68,11 @@ def fit_scorecard(
 def _weights_of_evidence(
     frame: Any, default: Floats, trends: dict[str, str], max_bins: int, least: float
 ) -> tuple[Any, list[str]]:
-    process = _binning(list(frame.columns), trends, max_bins, {"iv": {"min": least}})
+    process = _binning(list(frame.columns), trends, max_bins)
     weights = process.fit_transform(frame, default, metric="woe", metric_missing="empirical")
-    return weights, [name for name in frame.columns if name not in weights.columns]
+    strengths = process.summary().set_index("name")["iv"].astype(float)
+    weak = [name for name in frame.columns if strengths[name] < least]
+    return weights.drop(columns=weak), weak
 
 
 def _with_negative_coefficients(weights: Any, default: Floats, seed: int) -> tuple[list[str], list[str]]:
@@ -90,7 +92,7 @@ def _scorecard(
     from optbinning import Scorecard
 
     model = Scorecard(
-        binning_process=_binning(list(frame.columns), trends, max_bins, None),
+        binning_process=_binning(list(frame.columns), trends, max_bins),
         estimator=_logistic(seed),
         scaling_method="pdo_odds",
         scaling_method_params={
@@ -102,13 +104,11 @@ def _scorecard(
     return model.fit(frame, default, metric_missing="empirical")
 
 
-def _binning(names: list[str], trends: dict[str, str], max_bins: int, criteria: Any) -> Any:
+def _binning(names: list[str], trends: dict[str, str], max_bins: int) -> Any:
     from optbinning import BinningProcess
 
     settings = {name: {"monotonic_trend": trends[name]} for name in names}
-    return BinningProcess(
-        names, max_n_bins=max_bins, binning_fit_params=settings, selection_criteria=criteria, n_jobs=1
-    )
+    return BinningProcess(names, max_n_bins=max_bins, binning_fit_params=settings, n_jobs=1)
 
 
 def _logistic(seed: int) -> Any:
@@ -142,11 +142,26 @@ def _attributes(model: Any) -> list[str]:
 
 
 def _intervals(splits: Sequence[float]) -> list[str]:
-    edges = [f"{split:.4g}" for split in splits]
+    edges = _edge_labels(splits)
     if not edges:
         return ["any value", "Special", "Missing"]
     between = [f"{low} to below {high}" for low, high in pairwise(edges)]
     return [f"below {edges[0]}", *between, f"{edges[-1]} and above", "Special", "Missing"]
+
+
+def _edge_labels(splits: Sequence[float]) -> list[str]:
+    """Return edges with whole amounts in full and as many digits as tell them apart, four at least."""
+    labels: list[str] = []
+    for digits in range(4, 18):
+        labels = [
+            np.format_float_positional(
+                split, precision=max(digits, len(str(int(abs(split))))), fractional=False, trim="-"
+            )
+            for split in splits
+        ]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
 
 
 def _pandas(features: pl.DataFrame, names: Sequence[str]) -> Any:

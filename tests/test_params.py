@@ -1,0 +1,184 @@
+import copy
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from workbench.errors import ParamsError
+from workbench.params import PROTECTED, ROOT, SEARCH_LIMITS, STAGES
+from workbench.study import check_study
+
+SMOKE = yaml.safe_load((ROOT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
+
+
+def check(**changes):
+    """The smoke study with values changed, each named section__key."""
+    values = copy.deepcopy(SMOKE)
+    for name, value in changes.items():
+        *sections, key = name.split("__")
+        target = values
+        for section in sections:
+            target = target[section]
+        target[key] = value
+    return check_study(values, "smoke")
+
+
+def faults(**changes) -> tuple[str, ...]:
+    with pytest.raises(ParamsError) as caught:
+        check(**changes)
+    return caught.value.faults
+
+
+def test_every_stage_has_a_section_of_flat_literals():
+    study = check()
+    for stage in STAGES:
+        assert study.section(stage) == SMOKE[stage]
+
+
+def test_a_study_is_frozen():
+    study = check()
+    with pytest.raises(ValidationError):
+        study.note = "other"
+    with pytest.raises(ValidationError):
+        study.data.seed = 1
+
+
+LIMITS = [
+    ("data__applicants", [0, 1], [-1]),
+    ("data__seed", [0, 2**31 - 1], [-1, 2**31]),
+    ("data__age_bands", [[30], [30, 31]], [[], [30, 30], [31, 30]]),
+    ("features__bins", [2, 50], [1, 51]),
+    ("features__level", [0.5, 0.999], [0.499, 1.0]),
+    ("features__replicates", [100, 100_000], [99, 100_001]),
+    ("features__stability_line", [1e-9], [0, -0.1]),
+    ("features__selected", [["late_count"]], [[], ["late_count", "late_count"]]),
+    ("training__trials", [1], [0]),
+    ("training__folds", [2, 20], [1, 21]),
+    ("training__max_rounds", [1], [0]),
+    ("training__early_stopping_rounds", [1], [0]),
+    ("training__min_calibration_defaults", [1], [0]),
+    ("training__scorecard_min_information_value", [0], [-0.001]),
+    ("training__scorecard_max_bins", [2, 20], [1, 21]),
+    ("training__reference_odds", [0.001], [0, -1]),
+    ("training__points_to_double_odds", [0.001], [0, -1]),
+    ("validation__bands", [2, 50], [1, 51]),
+    ("validation__auc_line", [0.501, 0.999], [0.5, 1]),
+    ("validation__calibration_slope_lines", [[0.9, 1.1]], [[0.9], [0.8, 0.9, 1.1]]),
+    ("explanation__background_size", [20, 5000], [19, 5001]),
+    ("explanation__background_score_range", [0.001], [0]),
+    ("explanation__reasons_shown", [1, 10], [0, 11]),
+    ("explanation__dependence_features", [1, 8], [0, 9]),
+    ("fairness__air_line", [0.001, 0.999], [0, 1]),
+    ("fairness__smd_line", [0.001], [0]),
+    ("fairness__min_group_applicants", [1], [0]),
+    ("fairness__min_group_defaults", [1], [0]),
+    ("fairness__attributes", [["sex"]], [[], ["religion"]]),
+    ("scoring__tolerance", [1e-12, 1e-3], [0, 1.1e-3]),
+    ("monitoring__bands", [2, 50], [1, 51]),
+    ("monitoring__default_rate_line", [0.001, 0.999], [0, 1]),
+    ("report__suppress_below", [0], [-1]),
+    ("study", ["a", "a" * 40, "a-1_b"], ["", "a" * 41, "Abc", "1a", "a b", "../a"]),
+    ("engine", ["auto", "cpu", "gpu"], ["cuda", "dask"]),
+]
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), LIMITS, ids=[name for name, *_ in LIMITS])
+def test_both_sides_of_every_limit(name, right, wrong):
+    for value in right:
+        check(**{name: value})
+    for value in wrong:
+        (fault,) = faults(**{name: value})
+        assert fault.startswith(name.replace("__", "."))
+
+
+@pytest.mark.parametrize("name", SEARCH_LIMITS)
+def test_both_sides_of_every_search_limit(name):
+    least, most = SEARCH_LIMITS[name]
+    check(**{f"training__{name}": [most, most]})
+    for wrong in ([least - 1, most], [most, most + 1], [most, most - 1e-3 * most]):
+        pair = [int(value) for value in wrong] if name == "max_depth" else wrong
+        (fault,) = faults(**{f"training__{name}": pair})
+        assert "a range is [low, high] within" in fault
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.6, 0.15, 0.25), (1 / 3, 1 / 3, 1 / 3), (0.7, 0.1, 0.2), (0.5, 0.25, 0.25 + 5e-10)]
+)
+def test_shares_that_add_up(shares):
+    check(data__development_share=shares[0], data__calibration_share=shares[1], data__holdout_share=shares[2])
+
+
+@pytest.mark.parametrize("development", [0.59, 0.61, 0.6 + 2e-9])
+def test_shares_that_do_not_add_up(development):
+    (fault,) = faults(data__development_share=development)
+    assert "they must add up to 1" in fault
+
+
+def test_a_share_of_the_wrong_type_is_one_fault_and_not_a_wrong_sum_as_well():
+    assert len(faults(data__development_share="most")) == 1
+
+
+@pytest.mark.parametrize("name", [*PROTECTED, "age"])
+def test_a_protected_attribute_is_no_feature(name):
+    (fault,) = faults(features__selected=["late_count", name])
+    assert f"protected attributes judge the model and never enter it; remove {name}" in fault
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data__seed", True),
+        ("data__seed", "1"),
+        ("data__seed", 1.0),
+        ("training__monotone", 1),
+        ("training__monotone", "yes"),
+        ("data__source", 3),
+        ("note", None),
+        ("validation__level", "0.95"),
+        ("training__max_depth", [2, 6.5]),
+    ],
+)
+def test_types_are_strict(name, value):
+    (fault,) = faults(**{name: value})
+    assert fault.startswith(name.replace("__", "."))
+
+
+@pytest.mark.parametrize("attribute", PROTECTED)
+def test_every_attribute_needs_a_reference_group(attribute):
+    groups = {
+        name: group for name, group in SMOKE["fairness"]["reference_groups"].items() if name != attribute
+    }
+    (fault,) = faults(fairness__reference_groups=groups)
+    assert f"lacks {attribute}" in fault
+
+
+def test_only_the_attributes_judged_need_a_reference_group():
+    check(fairness__attributes=["sex"], fairness__reference_groups={"sex": "male"})
+
+
+@pytest.mark.parametrize("name", ["reg_lambda", "min_child_weight"])
+def test_a_range_searched_on_a_log_scale_starts_above_zero(name):
+    assert len(faults(**{f"training__{name}": [0.0, 5.0]})) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "training__cutoff",
+        "training__reference_score",
+        "training__points_to_double_odds",
+        "training__reference_odds",
+    ],
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_are_finite(name, value):
+    assert len(faults(**{name: value})) == 1
+
+
+@pytest.mark.parametrize("name", ["validation__calibration_slope_lines", "monitoring__stability_lines"])
+def test_lines_come_from_low_to_high(name):
+    assert len(faults(**{name: [0.25, 0.10]})) == 1
+
+
+def test_an_attribute_is_judged_once():
+    assert len(faults(fairness__attributes=["sex", "sex"])) == 1
