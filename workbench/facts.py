@@ -46,7 +46,7 @@ def make_fact(
     """Return a fact; with a line, `met` says on which side of it the whole interval lies."""
     estimate = value if isinstance(value, Estimate) else None
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"fact {fact_id}: received {value}; a number that is not known is None")
+        raise ValueError(f"fact {fact_id}: a value is never NaN or infinite; what is not known is None")
     line = at_least is not None or at_most is not None
     return Fact(
         id=fact_id,

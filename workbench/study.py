@@ -76,8 +76,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise ParamsError(f"--set {override}: {'.'.join(keys[:-1])} is no section")
     try:
         target[keys[-1]] = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError:
-        right = ["quote texts: --set 'note=\"a: b\"'"]
+    except yaml.YAMLError as error:
+        right = [" ".join(str(error).split()), "quote texts: --set 'note=\"a: b\"'"]
         raise ParamsError(f"--set {override}: the value is not YAML", right) from None
 
 

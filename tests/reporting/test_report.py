@@ -166,11 +166,11 @@ def test_the_main_numbers_are_those_of_the_artifacts(run, variables):
 
 
 def test_the_pages_type_no_result(source):
-    """A number with decimals in the prose of a page would be typed; references and dates have none."""
+    """A number with decimals in the prose would be typed; a licence and the AUC of chance are none."""
     for path in source.glob("*.qmd"):
         prose = re.sub(r"\{\{<.*?>\}\}|\{[^}]*\}|`[^`]*`|\]\([^)]*\)", "", path.read_text(encoding="utf-8"))
         prose = re.sub(r"\A---\n.*?\n---\n", "", prose, flags=re.DOTALL)
-        assert re.findall(r"\b\d+\.\d+%?", prose) == [], path.name
+        assert set(re.findall(r"\b\d+\.\d+%?", prose)) <= {"4.0", "0.5"}, path.name
 
 
 def test_the_report_reads_aggregates_only(run):
@@ -200,7 +200,7 @@ def test_no_small_count_of_people_is_printed(run, source, name):
     lines = (source / "_generated" / f"{name}.md").read_text(encoding="utf-8").splitlines()
     if len(lines) < 3:
         return
-    head = [cell.strip() for cell in lines[0].strip("| ").split("|")]
+    head = [cell.strip() for cell in re.split(r"(?<!\\)\|", lines[0])[1:-1]]
     for line in lines[2:]:
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         printed = {h: c for h, c in zip(head, cells, strict=True) if h in PEOPLE and re.fullmatch(r"\d+", c)}
