@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -53,6 +54,9 @@ def run(
 
     overrides = [*(override or []), *([f"engine={engine}"] if engine else [])]
     checked = load_study(study, overrides)
+    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run_id):
+        right = "letters, digits, dots, - and _; --runs names another folder"
+        raise ParamsError(f"--run-id {run_id}: no name for a run folder", [right])
     choice = _stages(only, start)
     folder = (runs or runs_folder()) / (run_id or checked.study)
     with _progress() as progress, _interruptible():
@@ -91,7 +95,8 @@ def verify(run: RunArgument) -> None:
     opened = Run.open(_folder(run))
     faults = [f"{name} {fault}" for name, fault in damaged(opened).items()]
     faults += [f"{name} is not in the manifest" for name in unknown_files(opened)]
-    states = {name: entry["state"] for name, entry in opened.manifest["stages"].items()}
+    stages = opened.manifest["stages"]
+    states = {name: stages.get(name, {}).get("state", "not run") for name in STAGES}
     faults += [
         f"stage {name} is {state}, not complete" for name, state in states.items() if state != "complete"
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from workbench.params import ROOT
@@ -14,6 +14,10 @@ _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # stages side by side: threads that wait must not spin on the other's core
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
+# ipykernel watches its parent only once it has started: one that died during the imports would go unnoticed
+_END_WITH_PARENT = (
+    "import os as _os; _os.getppid() == int(_os.environ.get('JPY_PARENT_PID', _os.getppid())) or _os._exit(1)"
+)
 
 
 class Kernel:
@@ -26,11 +30,13 @@ class Kernel:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         self._closed = False
-        self._folder = TemporaryDirectory(prefix="workbench-")
+        # a socket's name has at most about 100 characters, which a deep TMPDIR would use up
+        short = None if len(gettempdir()) < 60 else "/tmp"
+        self._folder = TemporaryDirectory(prefix="workbench-", dir=short)
         connection = str(Path(self._folder.name) / "kernel.json")
         # sockets as files: no port that others could reach
         self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=connection)
-        lines = [f"--IPKernelApp.exec_lines={line}" for line in setup_imports(notebook)]
+        lines = [f"--IPKernelApp.exec_lines={line}" for line in [*setup_imports(notebook), _END_WITH_PARENT]]
         run_sync(self._start)(lines)
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from workbench.fingerprint import (
 )
 from workbench.kernels import WarmKernels
 from workbench.params import ROOT, STAGES, Study
-from workbench.run import Run, damaged, describe_artifact, runs_folder
+from workbench.run import MANIFEST, Run, damaged, describe_artifact, runs_folder
 from workbench.stage import Stage
 from workbench.store import digest, sha256
 from workbench.study import load_study
@@ -91,8 +91,8 @@ def run_stages(
     select_features(study.features.selected)
     about = _about(study)
     with Run(folder).lock():
+        _refuse_damage(folder, frozenset(stages) & force)
         run = Run.create(folder, study, about)
-        _refuse_damage(run, frozenset(stages) & force)
         os.environ[_BY_PIPELINE] = str(run.folder)
         sequence = _Sequence(run, study, stages, force, jobs, progress or Silent())
         sequence.go()
@@ -246,8 +246,11 @@ class _Sequence:
         )
 
 
-def _refuse_damage(run: Run, made_again: frozenset[str]) -> None:
+def _refuse_damage(folder: Path, made_again: frozenset[str]) -> None:
     """Refuse a run whose artifacts were edited or truncated; those that are gone are simply made again."""
+    if not (folder / MANIFEST).is_file():
+        return
+    run = Run.open(folder)
     faults = [
         f"{name} {fault}"
         for name, fault in damaged(run).items()

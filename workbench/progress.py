@@ -15,7 +15,6 @@ from rich.table import Table
 from workbench.errors import WorkbenchError
 from workbench.params import STAGES
 from workbench.run import MANIFEST, Run
-from workbench.store import read_json
 
 console = Console(highlight=False)
 MAIN_FACTS = (
@@ -129,14 +128,14 @@ def runs_summary(folder: Path) -> None:
         console.print(f"no runs in {folder}; make one with: workbench run params/taiwan.yaml", soft_wrap=True)
     for path in found:
         try:
-            manifest = read_json(path)
+            manifest = Run.open(path.parent).manifest
         except WorkbenchError:
             console.print(f"{path.parent.name:<20} manifest damaged", markup=False)
             continue
-        complete = sum(entry["state"] == "complete" for entry in manifest["stages"].values())
+        complete = sum(entry.get("state") == "complete" for entry in manifest["stages"].values())
         reported = " ".join(manifest.get("report", {}).get("formats", [])) or "no report"
-        line = f"{path.parent.name:<20} {manifest['created']}  {complete} of {len(STAGES)} stages  {reported}"
-        console.print(f"{line}  {manifest['note']}", markup=False, soft_wrap=True)
+        line = f"{path.parent.name:<20} {manifest.get('created', '')}  {complete} of {len(STAGES)} stages"
+        console.print(f"{line}  {reported}  {manifest.get('note', '')}", markup=False, soft_wrap=True)
 
 
 def _facts(run: Run) -> list[dict[str, object]]:

@@ -40,7 +40,9 @@ class Run:
                 [f"runs in that folder: {', '.join(others) or 'none'}", "make one with: workbench run STUDY"],
             )
         run = cls(folder)
-        faults = [f"lacks {key!r}" for key in ("run_id", "stages", "artifacts") if key not in run.manifest]
+        known: Any = read_json(folder / MANIFEST)
+        known = known if isinstance(known, dict) else {}
+        faults = [f"lacks {key!r}" for key in ("run_id", "stages", "artifacts") if key not in known]
         if faults:
             raise RunError(f"{folder / MANIFEST}: edited or from another version", faults)
         return run

@@ -107,6 +107,9 @@ class Stage:
             at_most=at_most,
             line_source=line_source,
         )
+        for known in self._facts:
+            if known.startswith(f"{fact.id}.") or fact.id.startswith(f"{known}."):
+                raise ValueError(f"fact {fact.id} and fact {known}: one name begins the other")
         self._facts[fact.id] = fact
         return fact
 

@@ -148,3 +148,12 @@ def test_every_failed_check_is_named(new_run):
         stage.check({"one": True, "two": False, "three": False})
     assert caught.value.summary == "stage data: 2 of 3 checks failed"
     assert caught.value.faults == ("two", "three")
+
+
+@pytest.mark.parametrize("names", [("sex", "sex.ratio"), ("sex.ratio", "sex")])
+def test_a_fact_whose_name_begins_another_is_refused(new_run, names):
+    stage = Stage(new_run(), "fairness")
+    stage.fact(names[0], 1.0, about="x")
+    with pytest.raises(ValueError, match="one name begins the other"):
+        stage.fact(names[1], 1.0, about="x")
+    stage.fact(names[0], 2.0, about="recorded again")

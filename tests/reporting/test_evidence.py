@@ -64,13 +64,6 @@ def test_facts_with_points_in_their_names():
     assert (values["auc"], values["ks"]) == ("0.700", "0.400")
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_a_fact_whose_name_begins_another(order):
-    facts = [fact("sex", 1), fact("sex.ratio", 0.9)][::order]
-    text = yaml.safe_dump(evidence.variables(facts, study(), MANIFEST))
-    assert "0.900" in text
-
-
 def test_units_are_said():
     values = evidence.variables(
         [fact("n", 2000, unit="applicants"), fact("none", None, unit="applicants")], study(), MANIFEST

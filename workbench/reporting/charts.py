@@ -44,9 +44,16 @@ def _styled(draw: Callable[..., Chart]) -> Callable[..., Chart]:
     @wraps(draw)
     def styled(*tables: Any, **options: Any) -> Chart:
         with mpl.rc_context(fname=_STYLE):
-            return draw(*tables, **options)
+            return draw(*tables, **options) if tables[0].height else _nothing()
 
     return styled
+
+
+def _nothing() -> Chart:
+    figure, axes = _chart(height=1.2)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "nothing to draw: the table has no rows", ha="center", va="center")
+    return figure
 
 
 def _chart(width: float = 7.0, height: float = 3.6) -> tuple[Chart, Axes]:
@@ -170,7 +177,7 @@ def examples(table: pl.DataFrame) -> Chart:
     names = table["example"].unique(maintain_order=True).to_list()
     figure, grid = _grid(len(names), 1, height=2.3 * len(names))
     for axes, name in zip(grid, names, strict=True):
-        rows = table.filter(pl.col("example") == name).reverse()
+        rows = table.filter(pl.col("example") == name).reverse().with_columns(pl.col("points").fill_null(0))
         colors = [RED if points < 0 else BLUE for points in rows["points"]]
         axes.barh(rows["feature"] + " (" + rows["value_band"] + ")", rows["points"], color=colors)
         axes.axvline(0, color=GREY, linewidth=0.8)
@@ -196,6 +203,8 @@ def reasons(table: pl.DataFrame) -> Chart:
 def ratios(table: pl.DataFrame, *, line: float) -> Chart:
     """Draw adverse impact ratios with their intervals against the line; open marks are not judged."""
     rows = table.filter(pl.col("value").is_not_null()).reverse()
+    if not rows.height:
+        return _nothing()
     figure, axes = _chart(height=0.8 + 0.3 * rows.height)
     for position, row in enumerate(rows.iter_rows(named=True)):
         color = BLUE if row["judged"] else GREY

@@ -20,6 +20,7 @@ class Table:
     artifact: str
     columns: Sequence[Column]
     counts: Sequence[str] = ()
+    within: str = ""
     prepare: Prepare = field(default=lambda frame: frame)
 
 
@@ -40,8 +41,14 @@ def _compared(name: str, header: str) -> Table:
             Column("Judged", _judged, is_text=True),
         ],
         counts=["applicants"],
+        within="attribute",
         prepare=of_metric(name),
     )
+
+
+def _with_defaults(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the defaults behind a printed rate, so that a small count cannot be worked out from it."""
+    return frame.with_columns(defaults=(pl.col("default_rate") * pl.col("applicants")).round(0))
 
 
 def _judged(row: dict[str, Any]) -> str:
@@ -115,6 +122,7 @@ TABLES: Mapping[str, Table] = {
             count("holdout", "In holdout"),
         ],
         counts=["applicants", "holdout"],
+        within="attribute",
     ),
     "features_catalogue": Table(
         "features/catalogue",
@@ -164,7 +172,8 @@ TABLES: Mapping[str, Table] = {
             number("weight_of_evidence", "WoE"),
             number("points", "Points", 1),
         ],
-        counts=["applicants"],
+        counts=["applicants", "defaults"],
+        prepare=_with_defaults,
     ),
     "training_left_out": Table(
         "training/left_out", [text("characteristic", "Characteristic"), text("reason", "Reason")]
@@ -179,7 +188,7 @@ TABLES: Mapping[str, Table] = {
             percent("observed_default_rate", "Observed"),
             interval("Interval", share=True),
         ],
-        counts=["applicants"],
+        counts=["applicants", "defaults"],
     ),
     "validation_gains": Table(
         "validation/gains",
@@ -192,7 +201,7 @@ TABLES: Mapping[str, Table] = {
             percent("cumulative_bads_share", "Bads found so far"),
             number("lift", "Lift", 2),
         ],
-        counts=["applicants"],
+        counts=["applicants", "defaults"],
     ),
     "validation_cutoffs": Table(
         "validation/cutoffs",
@@ -233,6 +242,7 @@ TABLES: Mapping[str, Table] = {
             *(count(name, header) for name, header in _OUTCOMES.items()),
         ],
         counts=list(_OUTCOMES),
+        within="attribute",
     ),
     "fairness_selection": _compared("selection_rate", "Selection rate"),
     "fairness_ratios": _compared("adverse_impact_ratio", "Adverse impact ratio"),

@@ -172,8 +172,8 @@ def _study(study: Study) -> dict[str, str]:
     statements = {name: escape_markdown(said) if said else NOT_PROVIDED for name, said in given.items()}
     return {
         "name": escape_markdown(study.study),
-        "title": escape_markdown(study.report.title),
-        "notice": escape_markdown(study.report.notice),
+        "title": escape_markdown(study.report.title) or NOT_PROVIDED,
+        "notice": escape_markdown(study.report.notice) or NOT_PROVIDED,
         "note": escape_markdown(study.note) or NOT_PROVIDED,
         "cutoff": format_number(study.training.cutoff, "", 0),
         "level": f"{100 * study.validation.level:g}%",

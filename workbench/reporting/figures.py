@@ -37,7 +37,10 @@ FIGURES: Mapping[str, Figure] = {
     "ratios": Figure(
         "fairness/metrics",
         lambda table, study: charts.ratios(
-            of_metric("adverse_impact_ratio")(table), line=study.fairness.air_line
+            of_metric("adverse_impact_ratio")(table).filter(
+                pl.col("applicants") >= study.report.suppress_below
+            ),
+            line=study.fairness.air_line,
         ),
     ),
     "stability": Figure(

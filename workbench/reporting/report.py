@@ -102,6 +102,7 @@ def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], source: 
             table.columns,
             counts=table.counts,
             suppress_below=study.report.suppress_below,
+            within=table.within,
         )
         (generated / f"{name}.md").write_text(shown, encoding="utf-8")
     for name, figure in FIGURES.items():

@@ -56,29 +56,46 @@ def interval(header: str, low: str = "low", high: str = "high", *, share: bool =
 
 
 def markdown_table(
-    frame: pl.DataFrame, columns: Sequence[Column], *, counts: Sequence[str] = (), suppress_below: int = 0
+    frame: pl.DataFrame,
+    columns: Sequence[Column],
+    *,
+    counts: Sequence[str] = (),
+    suppress_below: int = 0,
+    within: str = "",
 ) -> str:
-    """Return a pipe table; rows with a count from 1 to `suppress_below` - 1 in `counts` show no number."""
+    """Return a pipe table; rows with a count from 1 to `suppress_below` - 1 in `counts` show no number.
+
+    `within` names the column whose groups add up to a known total: where one row of a group is hidden, the
+    one with the next smallest count is hidden as well, or the first would follow by subtraction.
+    """
     if frame.height == 0:
         return "*None.*\n"
     lines = [
         _line([escape_markdown(column.header) for column in columns]),
         _line([":---" if column.is_text else "---:" for column in columns]),
     ]
-    for row in frame.iter_rows(named=True):
-        small = {name for name in counts if 0 < row[name] < suppress_below}
-        lines.append(_line([_cell(column, row, small, suppress_below) for column in columns]))
+    rows = list(frame.iter_rows(named=True))
+    hidden = {
+        index: small
+        for index, row in enumerate(rows)
+        if (small := {name for name in counts if 0 < (row[name] or 0) < suppress_below})
+    }
+    if within:
+        hidden |= {index: set() for index in _complements(rows, hidden, counts[0], within)}
+    for index, row in enumerate(rows):
+        cells = [_cell(column, row, hidden.get(index), suppress_below) for column in columns]
+        lines.append(_line(cells))
     return "\n".join(lines) + "\n"
 
 
 def format_number(value: Any, unit: str, decimals: int = 3) -> str:
     """Return a number as a report prints it: shares in percent, counts with separators, else decimals."""
-    if value is None:
+    if value is None or value != value:  # NaN is not equal to itself
         return MISSING
     if isinstance(value, str):
         return escape_markdown(value.replace("_", " "))
     if unit == "share":
-        return f"{100 * value:.1f}%".replace("-", "−")
+        return f"{round(100 * value, 1) + 0.0:.1f}%".replace("-", "−")
     if isinstance(value, int) or unit == "count":
         return f"{value:,.0f}".replace("-", "−")
     if value == 0:
@@ -97,8 +114,19 @@ def format_interval(low: Any, high: Any, unit: str) -> str:
     return f"{format_number(low, unit)} to {format_number(high, unit)}"
 
 
-def _cell(column: Column, row: Row, small: set[str], suppress_below: int) -> str:
-    if not small or column.is_text:
+def _complements(rows: list[Row], hidden: dict[int, set[str]], count: str, within: str) -> list[int]:
+    """Return the rows to hide beside the only hidden row of a group."""
+    found = []
+    for group in {row[within] for row in rows}:
+        members = [index for index, row in enumerate(rows) if row[within] == group]
+        shown = [index for index in members if index not in hidden]
+        if len(members) - len(shown) == 1 and shown:
+            found.append(min(shown, key=lambda index: rows[index][count]))
+    return found
+
+
+def _cell(column: Column, row: Row, small: set[str] | None, suppress_below: int) -> str:
+    if small is None or column.is_text:
         return column.show(row)
     return f"fewer than {suppress_below}" if column.name in small else MISSING
 
