@@ -38,12 +38,12 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/mypy
 
 lab: $(READY)  ## JupyterLab on the notebooks, with this environment's kernel
-	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_data.ipynb
+	$(BIN)/jupyter lab $(LAB_OPTIONS) $$([ "$$(id -u)" != 0 ] || echo --allow-root) --notebook-dir=. notebooks/01_data.ipynb
 
 bench: $(READY)  ## side-by-side measurements against what a user would pick instead
 	$(BIN)/python -m benchmarks
 
-notebooks: $(READY)  ## run the notebooks on the smoke study and commit their outputs into place
+notebooks: $(READY)  ## run the notebooks on the smoke study and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks
 
 pins: $(READY)  ## resolve pyproject.toml again into the hash-pinned requirements
