@@ -66,9 +66,8 @@ class Stage:
         if repeated:
             raise DataError(f"{self.name}/{name}: {repeated:,} rows repeat the key {', '.join(key)}")
         extra = {"readers": list(readers)} if readers else {}
-        self._save_parquet(
-            name, frame, "rows", unit=key[0].removesuffix("_id"), key=list(key), about=about, **extra
-        )
+        unit = " and ".join(part.removesuffix("_id") for part in key)
+        self._save_parquet(name, frame, "rows", unit=unit, key=list(key), about=about, **extra)
 
     def save_table(self, name: str, frame: pl.DataFrame, *, unit: str, about: str) -> None:
         """Save an aggregate table; `unit` is what one of its rows is."""
