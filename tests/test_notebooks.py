@@ -5,10 +5,12 @@ import json
 import re
 from functools import cache
 
+import nbformat
 import pytest
 import yaml
 
-from workbench.params import ROOT
+from workbench.fingerprint import notebook_path
+from workbench.params import ROOT, STAGES, Study
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 SMOKE = yaml.safe_load((ROOT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
@@ -177,3 +179,13 @@ def test_no_output_tells_where_it_ran(path):
         for text in shown.values():
             assert str(ROOT) not in text
             assert "/home/" not in text
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_is_used(stage):
+    """A parameter that nothing reads would promise an effect that it does not have."""
+    notebook = nbformat.read(notebook_path(stage), as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
+    names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    assert set(Study.model_fields[stage].annotation.model_fields) - names == set()

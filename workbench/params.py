@@ -150,7 +150,6 @@ class ExplanationParams(Section):
     reasons_shown: Annotated[int, Field(ge=1, le=10)]
     dependence_features: Annotated[int, Field(ge=1, le=8)]
     level: Level
-    replicates: Replicates
     seed: Seed
 
 
