@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from workbench.errors import ParamsError, near_name
-from workbench.params import AttributeName, Study
+from workbench.params import Study
+from workbench.yaml_reader import parse_yaml, read_mapping
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -32,35 +33,11 @@ def check_study(values: Mapping[str, Any], name: str) -> Study:
         raise ParamsError(summary, faults) from None
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses repeated keys, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.YAMLError(
-                    f"line {key_node.start_mark.line + 1}: a list or mapping cannot be a key"
-                )
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"key {key!r} appears twice, the second time in line {line}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         others = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "none"
         raise ParamsError(f"{path}: no such file", [f"studies in that folder: {others}"])
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not readable as YAML", [" ".join(str(error).split())]) from None
-    if not isinstance(values, dict):
-        raise ParamsError(f"{path}: holds {type(values).__name__}; a study is a mapping of sections")
-    return values
+    return read_mapping(path, right="a study is a mapping of sections")
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -75,7 +52,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not isinstance(target, dict):
         raise ParamsError(f"--set {override}: {'.'.join(keys[:-1])} is no section")
     try:
-        target[keys[-1]] = yaml.load(text, Loader=_UniqueKeys)
+        target[keys[-1]] = parse_yaml(text)
     except yaml.YAMLError as error:
         right = [" ".join(str(error).split()), "quote texts: --set 'note=\"a: b\"'"]
         raise ParamsError(f"--set {override}: the value is not YAML", right) from None
@@ -104,7 +81,8 @@ def _known_keys(location: Sequence[str]) -> list[str]:
     model: Any = Study
     for part in location:
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = field.annotation if field else None
-    if hasattr(model, "model_fields"):
-        return list(model.model_fields)
-    return list(get_args(AttributeName))
+        if field is None:  # a name that the study chose, such as that of a source
+            continue
+        arguments = [part for part in get_args(field.annotation) if part is not type(None)]
+        model = arguments[-1] if arguments else field.annotation
+    return list(model.model_fields) if hasattr(model, "model_fields") else list(get_args(model))
