@@ -11,11 +11,12 @@ from filelock import FileLock, Timeout
 
 from workbench.errors import RunError, near_name
 from workbench.params import ROOT, STAGES, Study
-from workbench.store import digest, read_json, sha256, write_json, write_whole
+from workbench.store import digest, digest_files, read_json, sha256, write_json, write_whole
 from workbench.study import check_study
 
 MANIFEST = "manifest.json"
 PARAMS = "params.yaml"
+FORGOTTEN = "forgotten.json"  # who is to stay out of the run, by pseudonym; workbench/retention.py
 Kind = Literal["rows", "tables", "models", "facts", "notebook", "document"]
 
 
@@ -121,6 +122,9 @@ class Run:
         """Return an artifact's path after comparing its bytes with the manifest."""
         entry = self.entry(artifact)
         path = self.folder / str(entry["path"])
+        if "purged" in entry:
+            right = "run the study again to make it anew"
+            raise RunError(f"{self.run_id}: {artifact} was purged on {entry['purged']}", [right])
         fault = artifact_fault(path, entry)
         if fault:
             right = "restore the file, or make it again with workbench run STUDY --from STAGE"
@@ -135,28 +139,44 @@ class Run:
 
 
 def artifact_fault(path: Path, entry: Mapping[str, Any]) -> str:
-    """Return what is wrong with an artifact's file, or an empty text."""
-    if not path.is_file():
+    """Return what is wrong with an artifact's file, or an empty text; one that was purged is to be gone."""
+    if "purged" in entry:
+        return f"was purged on {entry['purged']} and is there again" if path.exists() else ""
+    if not path.exists():
         return "is missing"
-    if path.stat().st_size != entry["bytes"]:
-        return (
-            f"has {path.stat().st_size:,} bytes where {entry['bytes']:,} were written (truncated or edited)"
-        )
-    return "" if sha256(path) == entry["sha256"] else "was edited after it was written"
+    size = size_of(path)
+    if size != entry["bytes"]:
+        return f"has {size:,} bytes where {entry['bytes']:,} were written (truncated or edited)"
+    return "" if sha256_of(path) == entry["sha256"] else "was edited after it was written"
 
 
 def describe_artifact(path: Path, folder: Path, stage: str, kind: Kind, **about: Any) -> dict[str, Any]:
-    """Return the manifest's entry for a file that has just been written."""
+    """Return the manifest's entry for a file, or a folder of parts, that has just been written."""
     sensitivity = "row" if kind == "rows" else "aggregate"
     return {
         "path": path.relative_to(folder).as_posix(),
         "stage": stage,
         "kind": kind,
         "sensitivity": sensitivity,
-        "bytes": path.stat().st_size,
-        "sha256": sha256(path),
+        "bytes": size_of(path),
+        "sha256": sha256_of(path),
         **about,
     }
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all the parts in a folder."""
+    return sum(part.stat().st_size for part in parts_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, or one over the names and contents of the parts in a folder."""
+    return digest_files(parts_of(path), path) if path.is_dir() else sha256(path)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Return the files of an artifact: itself, or the parts in its folder in order."""
+    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
 
 
 def damaged(run: Run, stages: tuple[str, ...] | None = None) -> dict[str, str]:
@@ -172,7 +192,9 @@ def damaged(run: Run, stages: tuple[str, ...] | None = None) -> dict[str, str]:
 
 def unknown_files(run: Run) -> list[str]:
     """Return files in the run folder that the manifest does not name."""
-    known = {entry["path"] for entry in run.manifest["artifacts"].values()} | {MANIFEST, PARAMS}
+    paths = [run.folder / entry["path"] for entry in run.manifest["artifacts"].values()]
+    parts = [part for path in paths for part in parts_of(path)]
+    known = {part.relative_to(run.folder).as_posix() for part in parts} | {MANIFEST, PARAMS, FORGOTTEN}
     found = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
     return sorted(name for name in found - known if not name.startswith((".", "report/source/")))
 
