@@ -2,7 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from workbench.features.catalogue import select_features
+from workbench.features.build import catalogue_of
+from workbench.features.catalogue import SourceView, select_features
 from workbench.features.description import describe_features
 from workbench.statistics.bins import (
     count_bins,
@@ -13,7 +14,9 @@ from workbench.statistics.bins import (
 )
 
 NAMES = ["late_count", "paid_mean", "utilisation_mean", "payment_ratio_mean"]
-FEATURES = select_features(NAMES)
+CARD = SourceView("statements", "statements", "payment_history")
+CATALOGUE = catalogue_of([CARD], windows=[30], observation_days=183)
+FEATURES = select_features(NAMES, CATALOGUE)
 SETTINGS = {"bins": 5, "level": 0.9, "replicates": 200, "seed": 11}
 
 
@@ -76,7 +79,7 @@ def test_information_value_as_computed_by_hand():
     values = [0.0] * 50 + [1.0] * 50
     default = [1] * 10 + [0] * 40 + [1] * 30 + [0] * 20
     frame = pl.DataFrame({"late_count": values, "default": default})
-    table = describe_features(frame, frame, select_features(["late_count"]), **SETTINGS)
+    table = describe_features(frame, frame, select_features(["late_count"], CATALOGUE), **SETTINGS)
     wanted = (40 / 60 - 10 / 40) * np.log((40 / 60) / (10 / 40))
     wanted += (20 / 60 - 30 / 40) * np.log((20 / 60) / (30 / 40))
     assert table["information_value"][0] == pytest.approx(wanted)
@@ -121,7 +124,7 @@ def test_a_shifted_feature_shows_above_noise_and_the_others_do_not():
 
 
 def test_noise_is_exceeded_by_about_5_in_100_unshifted_holdouts():
-    feature = select_features(["utilisation_mean"])
+    feature = select_features(["utilisation_mean"], CATALOGUE)
     above = 0
     for seed in range(100):
         holdout = sample(seed + 100, size=400)

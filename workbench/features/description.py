@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,17 @@ def describe_features(
         for feature in features
     ]
     return pl.DataFrame(rows).sort("information_value", "feature", descending=[True, False])
+
+
+def varying(
+    built: pl.DataFrame, development_ids: pl.Series, features: Sequence[Feature]
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return the features that take at least two values in development, and the names of those that do not."""
+    development = built.filter(pl.col("applicant_id").is_in(development_ids.implode()))
+    names = [feature.name for feature in features]
+    counts = development.select(pl.col(names).n_unique()).row(0) if names else ()
+    constant = [name for name, values in zip(names, counts, strict=True) if values < 2]
+    return built.drop(constant), constant
 
 
 def _describe(

@@ -6,14 +6,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.data.taiwan import read_source, split_tables
-from workbench.features.catalogue import FEATURES, select_features
-from workbench.features.ledger import build_features
+from workbench.features.build import build_features, catalogue_of
+from workbench.features.catalogue import SourceView, select_features
 from workbench.params import ROOT
 
+VIEW = SourceView("card", "statements", "payment_history")
+FEATURES = catalogue_of([VIEW], windows=[30], observation_days=183)
 NAMES = [feature.name for feature in FEATURES]
-TABLES = split_tables(read_source(ROOT / "data" / "taiwan_credit.parquet"))
-FIFTY = TABLES.only(TABLES.applicants["applicant_id"].sample(50, seed=29))
+STATUS = ("PAY_6", "PAY_5", "PAY_4", "PAY_3", "PAY_2", "PAY_0")
+SOURCE = pl.read_parquet(ROOT / "data" / "taiwan_credit.parquet")
+APPLICANTS = SOURCE.select(applicant_id="ID", credit_limit="LIMIT_BAL")
+STATEMENTS = pl.concat(
+    SOURCE.select(
+        applicant_id="ID",
+        age_days=pl.lit(180 - 30 * month + month, dtype=pl.Int64),
+        status=STATUS[month - 1],
+        billed=f"BILL_AMT{7 - month}",
+        paid=f"PAY_AMT{7 - month}",
+    )
+    for month in range(1, 7)
+)
+
+
+def only(numbers):
+    """The tables of some applicants."""
+    keep = pl.col("applicant_id").is_in(numbers.implode())
+    return APPLICANTS.filter(keep), STATEMENTS.filter(keep)
+
+
+FIFTY = only(APPLICANTS["applicant_id"].sample(50, seed=29))
 
 # Three applicants; months from April (1) to September (6).
 LEDGER = {
@@ -120,7 +141,7 @@ def tables_of(ledger):
         [
             {
                 "applicant_id": i,
-                "month_index": month + 1,
+                "age_days": 30 * (5 - month) + 4 * month,
                 "status": who["status"][month],
                 "billed": who["billed"][month],
                 "paid": who["paid"][month],
@@ -132,15 +153,12 @@ def tables_of(ledger):
     return applicants, statements
 
 
-def build(applicants, statements, engine="lazy", features=FEATURES):
+def build(applicants, statements, engine="polars", features=FEATURES):
     """The features as Polars gives them, computed on lazy Polars, eager Polars or pandas."""
-    frames = [applicants, statements]
-    if engine == "lazy":
-        frames = [frame.lazy() for frame in frames]
-    if engine == "pandas":
-        frames = [frame.to_pandas() for frame in frames]
-    built = build_features(*(nw.from_native(frame).lazy() for frame in frames), features)
-    return built.collect("polars").to_native()
+    frames = {"applicants": applicants, "card": statements}
+    native = {"polars": pl.DataFrame.lazy, "eager": pl.DataFrame.clone, "pandas": pl.DataFrame.to_pandas}
+    tables = {name: nw.from_native(native[engine](frame)).lazy() for name, frame in frames.items()}
+    return build_features(tables, features).collect("polars").to_native()
 
 
 def spread(values):
@@ -213,7 +231,7 @@ def assert_equal_columns(left, right):
     )
 
 
-@pytest.mark.parametrize("engine", ["lazy", "eager", "pandas"])
+@pytest.mark.parametrize("engine", ["polars", "eager", "pandas"])
 @pytest.mark.parametrize("applicant", [1, 2, 3])
 def test_features_as_computed_by_hand(applicant, engine):
     row = build(*tables_of(LEDGER), engine).with_columns(pl.col(NAMES).fill_nan(None))
@@ -228,9 +246,9 @@ def test_the_reference_agrees_with_the_numbers_by_hand(applicant):
 
 
 def test_features_of_fifty_real_applicants_equal_the_reference():
-    built = build(FIFTY.applicants, FIFTY.statements)
-    limits = dict(FIFTY.applicants.select("applicant_id", "credit_limit").iter_rows())
-    months = FIFTY.statements.sort("month_index").partition_by("applicant_id", as_dict=True)
+    built = build(*FIFTY)
+    limits = dict(FIFTY[0].iter_rows())
+    months = FIFTY[1].sort("age_days", descending=True).partition_by("applicant_id", as_dict=True)
     assert built.height == 50
     for row in built.iter_rows(named=True):
         ledger = months[(row["applicant_id"],)]
@@ -240,31 +258,29 @@ def test_features_of_fifty_real_applicants_equal_the_reference():
 
 @pytest.mark.parametrize("engine", ["eager", "pandas"])
 def test_engines_give_equal_values(engine):
-    many = TABLES.only(TABLES.applicants["applicant_id"].sample(2_000, seed=7))
-    assert_same(
-        build(many.applicants, many.statements, engine), build(many.applicants, many.statements, "lazy")
-    )
+    many = only(APPLICANTS["applicant_id"].sample(2_000, seed=7))
+    assert_same(build(*many, engine), build(*many))
 
 
 @pytest.mark.parametrize(("paid", "owed"), [(1, 128), (3, 128), (1, 2_000_000), (3, 2_000_000), (5, 256)])
 def test_engines_agree_on_a_ratio_halfway_between_two_millionths(paid, owed):
     ledger = {1: {**LEDGER[1], "billed": [owed] * 6, "paid": [paid] * 6}}
-    lazy, pandas = (build(*tables_of(ledger), engine) for engine in ("lazy", "pandas"))
-    assert_same(lazy, pandas)
+    polars, pandas = (build(*tables_of(ledger), engine) for engine in ("polars", "pandas"))
+    assert_same(polars, pandas)
 
 
 @settings(max_examples=20)
-@given(st.integers(0, 2**31), st.sampled_from(["lazy", "eager", "pandas"]))
+@given(st.integers(0, 2**31), st.sampled_from(["polars", "eager", "pandas"]))
 def test_the_order_of_statements_does_not_change_a_bit(seed, engine):
-    shuffled = FIFTY.statements.sample(fraction=1, shuffle=True, seed=seed)
-    applicants = FIFTY.applicants.sample(fraction=1, shuffle=True, seed=seed)
-    first, second = build(FIFTY.applicants, FIFTY.statements, engine), build(applicants, shuffled, engine)
+    shuffled = FIFTY[1].sample(fraction=1, shuffle=True, seed=seed)
+    applicants = FIFTY[0].sample(fraction=1, shuffle=True, seed=seed)
+    first, second = build(*FIFTY, engine), build(applicants, shuffled, engine)
     assert first.equals(second)
 
 
 def test_the_order_of_all_statements_does_not_change_a_bit():
-    shuffled = TABLES.statements.sample(fraction=1, shuffle=True, seed=3)
-    assert build(TABLES.applicants, shuffled).equals(build(TABLES.applicants, TABLES.statements))
+    shuffled = STATEMENTS.sample(fraction=1, shuffle=True, seed=3)
+    assert build(APPLICANTS, shuffled).equals(build(APPLICANTS, STATEMENTS))
 
 
 @given(st.data())
@@ -287,29 +303,60 @@ def test_amounts_at_the_contract_s_limits_do_not_overflow():
 
 
 def test_only_the_features_asked_for_come_in_that_order():
-    chosen = select_features(["paid_max", "late_count"])
+    chosen = select_features(["paid_max", "late_count"], FEATURES)
     built = build(*tables_of(LEDGER), features=chosen)
     assert built.columns == ["applicant_id", "paid_max", "late_count"]
     assert built["paid_max"].to_list() == [2_002, 0, 1_000]
 
 
 def test_rows_are_sorted_and_every_feature_is_a_float():
-    built = build(FIFTY.applicants.reverse(), FIFTY.statements.reverse())
+    built = build(FIFTY[0].reverse(), FIFTY[1].reverse())
     assert built["applicant_id"].is_sorted()
     assert built["applicant_id"].n_unique() == 50
     assert set(built.drop("applicant_id").dtypes) == {pl.Float64}
 
 
 def test_an_applicant_s_features_do_not_depend_on_the_others():
-    alone = TABLES.only(FIFTY.applicants["applicant_id"].head(1))
-    number = alone.applicants["applicant_id"][0]
-    among = build(FIFTY.applicants, FIFTY.statements).filter(pl.col("applicant_id") == number)
-    assert build(alone.applicants, alone.statements).equals(among)
+    alone = only(FIFTY[0]["applicant_id"].head(1))
+    number = alone[0]["applicant_id"][0]
+    among = build(*FIFTY).filter(pl.col("applicant_id") == number)
+    assert build(*alone).equals(among)
 
 
 def test_no_feature_of_the_real_data_is_infinite_or_nan():
-    built = build(TABLES.applicants, TABLES.statements).drop("applicant_id")
+    built = build(APPLICANTS, STATEMENTS).drop("applicant_id")
     assert built.height == 30_000
     assert built.select(pl.all().is_infinite().any() | pl.all().is_nan().any()).row(0).count(True) == 0
     missing = {name: count for name, count in built.null_count().row(0, named=True).items() if count}
     assert set(missing) == {"payment_ratio_mean", "payment_ratio_min", "payment_ratio_total"}
+
+
+def test_there_are_29_features_under_the_names_they_always_had():
+    assert len(FEATURES) == len({feature.definition for feature in FEATURES}) == 29
+    assert {feature.source for feature in FEATURES} == {"card", "applicants"}
+    assert NAMES[0] == "late_months_latest"
+    assert (NAMES[-1], FEATURES[-1].data_category) == ("credit_limit", "credit_terms")
+
+
+@pytest.mark.parametrize(("age", "months"), [(179, 6), (180, 5)])
+def test_a_statement_older_than_six_months_is_not_read(age, months):
+    ledger = {1: LEDGER[1] | {"status": [8, 0, 0, 0, 0, 0]}}
+    applicants, statements = tables_of(ledger)
+    oldest = pl.col("age_days") == statements["age_days"].max()
+    built = build(
+        applicants, statements.with_columns(age_days=pl.when(oldest).then(age).otherwise("age_days"))
+    )
+    assert built["late_count"][0] == months - 5
+    assert (built["late_trend"][0] is None) == (months < 6)
+
+
+def test_an_applicant_without_statements_has_missing_values_and_a_limit():
+    applicants, statements = tables_of(LEDGER)
+    row = build(applicants, statements.filter(pl.col("applicant_id") != 2)).row(1, named=True)
+    assert {name for name, value in row.items() if value is not None} == {"applicant_id", "credit_limit"}
+
+
+def test_a_limit_of_zero_leaves_its_shares_missing():
+    row = build(*tables_of({1: LEDGER[1] | {"credit_limit": 0}})).row(0, named=True)
+    assert row["utilisation_mean"] is None
+    assert row["paid_mean"] == 2_552 / 6
