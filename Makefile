@@ -8,7 +8,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_NUM_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report smoke test lint lab bench notebooks pins clean
+.PHONY: help setup report smoke alternative scale test lint lab bench notebooks pins clean
 
 help:  ## print this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,8 +27,16 @@ report: $(READY)  ## run STUDY (params/taiwan.yaml) and print where the HTML and
 smoke: $(READY)  ## the same on 2,000 applicants
 	@$(BIN)/workbench run params/smoke.yaml
 
+alternative: $(READY)  ## make a synthetic world of 50,000 applicants and run params/alternative.yaml on it
+	@test -f world/truth.json || $(BIN)/workbench synth --applicants 50000 --seed 1 --out world
+	@WORKBENCH_KEY=$${WORKBENCH_KEY:-a-made-world-needs-no-secret-key} $(BIN)/workbench run params/alternative.yaml
+
+scale: $(READY)  ## the tests of 50,000 applicants, and the growth from 100,000 to 1,000,000 (10 minutes, 10 GB of disk)
+	$(BIN)/pytest -m scale
+	$(BIN)/python -m benchmarks.scale
+
 test: $(READY) lint  ## everything CI runs: lint, types, tests, notebooks
-	@sh tests/browser.sh
+	@sh tests/debian.sh
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval-lax notebooks -p no:cacheprovider
 

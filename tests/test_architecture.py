@@ -24,18 +24,23 @@ PACKAGE = ROOT / "workbench"
 # From the bottom up. A module imports from its own layer, where nothing goes in circles, or from below.
 LAYERS = (
     ("errors",),
-    ("params", "engine"),
-    ("study", "statistics", "store", "facts", "scorer"),
+    ("sources", "yaml_reader", "engine", "privacy"),
+    ("params",),
+    ("study", "packs", "statistics", "store", "facts", "scorer"),
     ("run",),
-    ("stage",),
+    ("stage", "retention", "world"),
     STAGES,
     ("reporting",),
     ("fingerprint", "kernels", "execute"),
-    ("pipeline",),
+    ("pipeline", "profile", "roles", "template"),
     ("progress", "doctor"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+EVERY_STAGE = {"errors", "params", "statistics", "scorer"}
+NEEDS = {"data": {"sources", "privacy", "packs"}, "features": {"engine", "privacy"}}
+# Where the rows of the stages come from and go to; all other modules of the stages take data and return data.
+OPENERS = {"data/reading.py", "data/parts.py", "data/intake.py", "features/assembly.py"}
 CALCULATION = sorted(path for stage in STAGES for path in (PACKAGE / stage).rglob("*.py"))
 FILE_CALLS = re.compile(
     r"^(open|print|input)$|^(read|scan|write|sink)_|^(load|savefig|save_model|to_parquet)$"
@@ -114,19 +119,13 @@ def test_no_stage_package_imports_another(path):
 @pytest.mark.parametrize("path", CALCULATION, ids=name_of)
 def test_calculations_take_data_and_return_data(path):
     names = set(imported(tree_of(path)))
-    assert own_imports(path) <= {"errors", "params", "statistics", "scorer", unit_of(path)}
+    unit = unit_of(path)
+    assert own_imports(path) <= EVERY_STAGE | NEEDS.get(unit, set()) | {unit}
     assert not {"workbench.params.Study", "workbench.params.ROOT"} & names
     assert not any(name.split(".")[0] in ("matplotlib", "papermill", "rich", "typer") for name in names)
-    allowed = {"read_parquet"} if name_of(path) == "data/taiwan.py" else set()
     calls = [(name, line) for name, line in called(tree_of(path)) if FILE_CALLS.search(name)]
-    assert [call for call in calls if call[0] not in allowed] == []
-
-
-def test_only_read_source_opens_a_file():
-    tree = tree_of(PACKAGE / "data" / "taiwan.py")
-    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
-        opens = any(FILE_CALLS.search(name) for name, _ in called(function))
-        assert opens == (function.name == "read_source"), function.name
+    assert bool(calls) == (name_of(path) in OPENERS), calls
+    assert not {"print", "input"} & {name for name, _ in calls}
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
@@ -135,7 +134,7 @@ def test_no_module_is_longer_than_300_lines(path):
 
 
 def test_the_package_stays_a_helper():
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 8000
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 10_500
 
 
 def test_nothing_imports_a_pickle():
@@ -177,7 +176,9 @@ def test_a_stage_has_one_name_in_six_places(stage):
 
 
 def test_the_sections_of_a_study_are_the_stages_in_order():
-    sections = [name for name in Study.model_fields if name not in ("study", "note", "engine", "report")]
+    sections = [name for name in Study.model_fields if name in STAGES]
+    others = {"study", "note", "engine", "scheduler", "pseudonym_key", "encryption_key", "report"}
+    assert set(Study.model_fields) - set(sections) == others
     assert tuple(sections) == STAGES
     assert tuple(AFTER) == STAGES
     for stage, needed in AFTER.items():

@@ -1,13 +1,16 @@
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
 import narwhals as nw
 import polars as pl
 import pytest
 
-from workbench.data.taiwan import read_source, split_tables
-from workbench.engine import choose_engine, missing_for_gpu
+from workbench import engine as engines
+from workbench.engine import Engine, choose_engine, missing_for_gpu
 from workbench.errors import EngineError
-from workbench.features.catalogue import FEATURES
-from workbench.features.ledger import build_features
-from workbench.params import ROOT
 
 RAPIDS = ("cudf", "cuml")
 
@@ -85,20 +88,111 @@ def test_the_cpu_engine_opens_a_table_lazily(tmp_path):
     assert frame.collect("polars").to_native()["x"].to_list() == [1, 2]
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(bool(missing_for_gpu()), reason="no GPU with RAPIDS here")
-def test_the_gpu_gives_the_cpu_s_features(tmp_path):
-    tables = split_tables(read_source(ROOT / "data" / "taiwan_credit.parquet"))
-    paths = {name: tmp_path / f"{name}.parquet" for name in ("applicants", "statements")}
-    for name, path in paths.items():
-        getattr(tables, name).write_parquet(path)
-    built = {}
-    for asked in ("cpu", "gpu"):
-        engine = choose_engine(asked)
-        frames = [engine.scan(path) for path in paths.values()]
-        built[asked] = build_features(*frames, FEATURES).collect("polars").to_native()
-    assert built["gpu"]["applicant_id"].to_list() == built["cpu"]["applicant_id"].to_list()
-    for feature in FEATURES:
-        cpu, gpu = (built[asked][feature.name].fill_nan(None) for asked in ("cpu", "gpu"))
-        assert cpu.is_null().equals(gpu.is_null())
-        assert gpu.drop_nulls().to_numpy() == pytest.approx(cpu.drop_nulls().to_numpy(), rel=1e-12, abs=1e-12)
+def test_a_file_name_with_brackets_is_one_file(tmp_path):
+    path = tmp_path / "part[1].parquet"
+    pl.DataFrame({"x": [1]}).write_parquet(path)
+    assert choose_engine("cpu").scan(path).collect("polars").to_native()["x"].to_list() == [1]
+
+
+def test_a_small_table_is_brought_to_the_engine():
+    frame = choose_engine("cpu").put(pl.DataFrame({"x": [1, 2]}))
+    assert isinstance(frame, nw.LazyFrame)
+    assert frame.collect("polars").to_native()["x"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize("scheduler", ["", "tcp://127.0.0.1:8786"])
+def test_dask_is_taken_when_the_study_asks_for_it(scheduler):
+    engine = choose_engine("dask", scheduler)
+    assert (engine.name, engine.device, engine.scheduler) == ("dask", "cpu", scheduler)
+    assert engine.why == f"the study asks for it, {f'at {scheduler}' if scheduler else 'on this machine'}"
+
+
+# The same function of many items, here or by workers
+
+
+def square(item, folder=None):
+    """The square of an item, noting in a folder which process made it."""
+    if folder:
+        time.sleep(0.02)
+        (folder / f"{item}-{os.getpid()}-{time.monotonic_ns()}").touch()
+    return item * item
+
+
+def fatal(item, folder):
+    """The same, but the first worker that takes item 7 is killed as the system kills one."""
+    if item == 7 and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return square(item, folder)
+
+
+def deadly(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(item):
+    raise EngineError("no", [str(item)])
+
+
+def makers(folder):
+    """The processes that worked, and how often each item was made."""
+    names = [path.name.split("-") for path in Path(folder).glob("*-*")]
+    items = [int(name[0]) for name in names]
+    return {int(name[1]) for name in names}, {item: items.count(item) for item in items}
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_without_dask_this_process_does_one_item_after_the_other(name, tmp_path):
+    engine = Engine(name, "cpu", "test")
+    assert engine.map(partial(square, folder=tmp_path), range(5)) == [0, 1, 4, 9, 16]
+    assert makers(tmp_path) == ({os.getpid()}, dict.fromkeys(range(5), 1))
+    assert engine.map(square, []) == []
+
+
+def test_dask_s_workers_do_every_item_once_and_the_order_stays(tmp_path):
+    assert Engine("dask", "cpu", "test").map(partial(square, folder=tmp_path), range(40)) == [
+        item * item for item in range(40)
+    ]
+    processes, often = makers(tmp_path)
+    assert os.getpid() not in processes
+    assert len(processes) > 1 or os.cpu_count() == 1
+    assert often == dict.fromkeys(range(40), 1)
+
+
+def test_a_worker_that_is_killed_costs_time_and_no_result(tmp_path):
+    result = Engine("dask", "cpu", "test").map(partial(fatal, folder=tmp_path), range(40))
+    assert result == [item * item for item in range(40)]
+    assert (tmp_path / "killed").exists()
+    assert set(makers(tmp_path)[1]) == set(range(40))
+
+
+def test_an_item_that_kills_every_worker_is_given_up(monkeypatch):
+    monkeypatch.setattr(engines, "WORKER_DEATHS", 0)
+    with pytest.raises(EngineError, match="one part ended every worker that tried it") as caught:
+        Engine("dask", "cpu", "test").map(deadly, [1])
+    assert "more memory" in caught.value.faults[0]
+
+
+def test_what_a_function_raises_comes_through():
+    with pytest.raises(EngineError) as caught:
+        Engine("dask", "cpu", "test").map(refuse, [3])
+    assert str(caught.value) == "no\n  - 3"
+
+
+def test_a_scheduler_elsewhere_is_used_and_left_running(tmp_path):
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        engine = Engine("dask", "cpu", "test", cluster.scheduler_address)
+        assert engine.map(partial(square, folder=tmp_path), [3, 4]) == [9, 16]
+        with Client(cluster) as client:
+            workers = client.run(os.getpid)
+        assert makers(tmp_path)[0] == set(workers.values())
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://here", "no.such.host.invalid:8786"])
+def test_a_scheduler_that_cannot_be_reached(monkeypatch, address):
+    monkeypatch.setattr(engines, "SCHEDULER_SECONDS", 1)
+    with pytest.raises(EngineError, match=f"scheduler {address}: not reachable") as caught:
+        Engine("dask", "cpu", "test", address).map(square, [1])
+    assert caught.value.faults == ("start it, or leave scheduler empty for a cluster on this machine",)

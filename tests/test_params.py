@@ -1,13 +1,17 @@
 import copy
+from typing import get_args
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from workbench.errors import ParamsError
-from workbench.params import PROTECTED, ROOT, SEARCH_LIMITS, STAGES
+from workbench.params import ROOT, SEARCH_LIMITS, STAGES
+from workbench.sources import Issue, MonthIssue
 from workbench.study import check_study
 
+PROTECTED = ("sex", "age", "education", "marital_status")
+JUDGED = ("sex", "age_band", "education", "marital_status")
 SMOKE = yaml.safe_load((ROOT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 
 
@@ -30,6 +34,7 @@ def faults(**changes) -> tuple[str, ...]:
 
 
 def test_every_stage_has_a_section_of_flat_literals():
+    """Of a source only what the study says is written out: its other keys have defaults."""
     study = check()
     for stage in STAGES:
         assert study.section(stage) == SMOKE[stage]
@@ -46,6 +51,19 @@ def test_a_study_is_frozen():
 LIMITS = [
     ("data__applicants", [0, 1], [-1]),
     ("data__seed", [0, 2**31 - 1], [-1, 2**31]),
+    ("data__observation_days", [365], [29, 3661]),
+    ("data__performance_days", [1], [0]),
+    ("data__late_days", [1], [0]),
+    ("data__application_date", ["", "2025-01-31"], ["2025-1-31", "31.01.2025", "today"]),
+    ("data__extracted_on", ["", "2025-01-31"], ["2025-01", "2025-01-31T00:00"]),
+    ("data__judged_on", ["2026-01-31"], ["January"]),
+    ("data__out_of_time_from", ["", "2025-07"], ["2025-07-01", "2025"]),
+    ("data__on_prohibited", ["stop", "drop", "drop_unread"], ["ignore"]),
+    ("data__packs", [[], ["us", "kenya"]], [["US"]]),
+    ("features__windows", [[30], [30, 90, 365], [360]], [[], [90, 30], [30, 30], [0]]),
+    ("features__topics", [0, 50], [-1, 51]),
+    ("features__terms", [50, 100_000], [49, 100_001]),
+    ("features__least_applicants", [5], [4]),
     ("data__age_bands", [[30], [30, 31]], [[], [30, 30], [31, 30]]),
     ("features__bins", [2, 50], [1, 51]),
     ("features__level", [0.5, 0.999], [0.499, 1.0]),
@@ -72,13 +90,15 @@ LIMITS = [
     ("fairness__smd_line", [0.001], [0]),
     ("fairness__min_group_applicants", [1], [0]),
     ("fairness__min_group_defaults", [1], [0]),
-    ("fairness__attributes", [["sex"]], [[], ["religion"]]),
+    ("fairness__attributes", [["sex"]], [[]]),
     ("scoring__tolerance", [1e-12, 1e-3], [0, 1.1e-3]),
     ("monitoring__bands", [2, 50], [1, 51]),
     ("monitoring__default_rate_line", [0.001, 0.999], [0, 1]),
     ("report__suppress_below", [0], [-1]),
     ("study", ["a", "a" * 40, "a-1_b"], ["", "a" * 41, "Abc", "1a", "a b", "../a"]),
-    ("engine", ["auto", "cpu", "gpu"], ["cuda", "dask"]),
+    ("engine", ["auto", "cpu", "gpu", "dask"], ["cuda", "spark"]),
+    ("pseudonym_key", ["", "WORKBENCH_KEY", "_k1"], ["1KEY", "$KEY", "a b", "0123456789abcdef!"]),
+    ("encryption_key", ["", "ROWS_KEY"], ["-KEY"]),
 ]
 
 
@@ -118,10 +138,78 @@ def test_a_share_of_the_wrong_type_is_one_fault_and_not_a_wrong_sum_as_well():
     assert len(faults(data__development_share="most")) == 1
 
 
-@pytest.mark.parametrize("name", [*PROTECTED, "age"])
+@pytest.mark.parametrize("name", [*PROTECTED, "age_band"])
 def test_a_protected_attribute_is_no_feature(name):
     (fault,) = faults(features__selected=["late_count", name])
-    assert f"protected attributes judge the model and never enter it; remove {name}" in fault
+    assert f"features.selected: {name}: protected attributes never enter the model" in fault
+
+
+def test_a_protected_attribute_is_no_declared_feature():
+    feature = {"definition": "age", "unit": "years"}
+    (fault,) = faults(data__sources__applicants__features={"age": feature})
+    assert "age: protected attributes judge the model and never enter it" in fault
+
+
+def test_protected_attributes_are_columns_of_the_applicants():
+    (fault,) = faults(data__protected=[*PROTECTED, "religion"])
+    assert "religion: not in the types of the applicants' source" in fault
+
+
+@pytest.mark.parametrize("name", ["religion", "age"])
+def test_only_protected_attributes_are_judged_and_age_by_its_band(name):
+    groups = SMOKE["fairness"]["reference_groups"] | {name: "x"}
+    (fault,) = faults(fairness__attributes=[name], fairness__reference_groups=groups)
+    assert f"fairness.attributes: {name} is not among the protected attributes" in fault
+    assert ", ".join(JUDGED) in fault
+
+
+@pytest.mark.parametrize(
+    ("days", "windows", "wrong"),
+    [
+        (365, [30, 365], []),
+        (365, [30, 45], [45]),
+        (365, [390], [390]),
+        (400, [365, 400], [365]),
+        (90, [90, 120], [120]),
+        (30, [30], []),
+        (3660, [30], []),
+    ],
+)
+def test_windows_are_multiples_of_30_days_or_all_days(days, windows, wrong):
+    said = {"data__observation_days": days, "features__windows": windows}
+    if wrong:
+        assert faults(**said) == (
+            f"study: features.windows: {wrong}: multiples of 30 days, or the {days} observation days",
+        )
+    else:
+        check(**said)
+
+
+@pytest.mark.parametrize(
+    ("section", "names"), [("severity", get_args(Issue)), ("quality_lines", get_args(MonthIssue))]
+)
+def test_every_issue_has_a_severity_and_every_month_s_a_line(section, names):
+    whole = SMOKE["data"][section]
+    assert set(whole) == set(names)
+    for name in names:
+        rest = {key: value for key, value in whole.items() if key != name}
+        (fault,) = faults(**{f"data__{section}": rest})
+        assert fault == f"data.{section}: lacks {name}"
+
+
+def test_a_line_is_above_zero():
+    check(data__quality_lines__volume=0.001)
+    assert len(faults(data__quality_lines__volume=0.0)) == 1
+    assert len(faults(data__severity__volume="ignore")) == 1
+
+
+def test_faults_of_sources_name_the_source():
+    (fault,) = faults(data__sources__statements__time_zone="Mars")
+    assert fault.startswith("data.sources.statements: time_zone Mars: no such zone")
+    (fault,) = faults(data__sources__applicants__kind="people")
+    assert fault.startswith("data.sources.applicants.kind: received 'people'")
+    (fault,) = faults(data__sources__people={**SMOKE["data"]["sources"]["applicants"]})
+    assert "2 sources of kind applicants" in fault
 
 
 @pytest.mark.parametrize(
@@ -132,7 +220,8 @@ def test_a_protected_attribute_is_no_feature(name):
         ("data__seed", 1.0),
         ("training__monotone", 1),
         ("training__monotone", "yes"),
-        ("data__source", 3),
+        ("data__reference", 3),
+        ("data__sources__applicants__path", 3),
         ("note", None),
         ("validation__level", "0.95"),
         ("training__max_depth", [2, 6.5]),
@@ -143,7 +232,7 @@ def test_types_are_strict(name, value):
     assert fault.startswith(name.replace("__", "."))
 
 
-@pytest.mark.parametrize("attribute", PROTECTED)
+@pytest.mark.parametrize("attribute", JUDGED)
 def test_every_attribute_needs_a_reference_group(attribute):
     groups = {
         name: group for name, group in SMOKE["fairness"]["reference_groups"].items() if name != attribute

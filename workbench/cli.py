@@ -8,17 +8,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from workbench.errors import ParamsError, WorkbenchError, near_name
-from workbench.params import STAGES
+from workbench.params import STAGES, EngineName
 from workbench.progress import (
     LiveProgress,
     PlainProgress,
     console,
+    counted,
     facts_summary,
     runs_summary,
     times_summary,
@@ -28,7 +30,6 @@ from workbench.study import load_study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
-EngineName = Literal["auto", "cpu", "gpu"]
 RendererName = Literal["auto", "quarto", "embedded"]
 RunArgument = Annotated[Path, typer.Argument(help="run folder, or the name of a run in runs/")]
 
@@ -106,6 +107,81 @@ def verify(run: RunArgument) -> None:
     console.print(f"{checked} artifacts checked, {len(faults)} fault(s)")
     if faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def new(
+    study: Annotated[str, typer.Argument(help="name of the study: a-z, 0-9, - and _")],
+    table: Annotated[str, typer.Option("--from", help="CSV, Parquet or JSON lines: file, glob or URL")],
+    target: Annotated[str, typer.Option(help="column of the outcome: 1 bad, 0 good")],
+    applicant_id: Annotated[str, typer.Option("--id", help="column of the applicant's id")] = "",
+    application_time: Annotated[str, typer.Option("--time", help="column of the application time")] = "",
+    protected: Annotated[str, typer.Option(help="columns, separated by commas; beside the guesses")] = "",
+    encoding: Annotated[str, typer.Option(help="of text, such as cp1252")] = "utf-8",
+    out: Annotated[Path | None, typer.Option(help="file to write; params/STUDY.yaml if left out")] = None,
+) -> None:
+    """Write a first study from a table of applicants, for you to correct."""
+    from workbench.template import KEY, write_study
+
+    made = write_study(
+        study,
+        table,
+        target=target,
+        applicant_id=applicant_id,
+        application_time=application_time,
+        protected=[part.strip() for part in protected.split(",") if part.strip()],
+        encoding=encoding,
+        out=out,
+    )
+    lines = [f"{made.path}: {made.checks} lines are marked check: read and correct it"]
+    if made.needs_key:
+        lines.append(
+            f"ids are text or personal; make a key once and keep it: export {KEY}=$(openssl rand -hex 32)"
+        )
+    lines.append(f"then: workbench run {made.path} --only data")
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
+def synth(
+    applicants: Annotated[int, typer.Option(help="how many applications")],
+    out: Annotated[Path, typer.Option(help="an empty or new folder")],
+    seed: Annotated[int, typer.Option(help="of every draw")] = 1,
+    chunk: Annotated[int, typer.Option(help="applicants in a file; changes no row")] = 50_000,
+    jobs: Annotated[int, typer.Option(help="processes; changes no row")] = 2,
+) -> None:
+    """Make a world whose truth is known: alternative data of applicants, with planted faults, in Parquet."""
+    from workbench.world.write import write_world
+
+    with counted("applicants", applicants) as advance, _interruptible():
+        folder = write_world(out, applicants=applicants, seed=seed, chunk=chunk, jobs=jobs, progress=advance)
+    console.print(f"{folder}: the tables, and their truth in truth.json", soft_wrap=True, markup=False)
+
+
+@app.command()
+def purge(run: RunArgument) -> None:
+    """Remove the row-level data of a run and keep the evidence: tables, facts, models, documents, hashes."""
+    from workbench.retention import purge as purge_run
+
+    removed = purge_run(Run.open(_folder(run)), datetime.now(UTC).date())
+    for artifact, rows, size in removed.select("artifact", "rows", "bytes").iter_rows():
+        console.print(f"{artifact}: {rows or 0:,} rows, {size:,} bytes", soft_wrap=True, markup=False)
+    console.print(f"{removed.height} row-level artifacts removed; the evidence is kept")
+
+
+@app.command()
+def forget(
+    run: RunArgument, applicant: Annotated[str, typer.Option(help="the id in the source's own form")]
+) -> None:
+    """Remove one person from a run's row-level data, and say what has to be made again."""
+    from workbench.retention import forget as forget_applicant
+
+    forgotten = forget_applicant(Run.open(_folder(run)), applicant)
+    for artifact, rows in forgotten.removed.select("artifact", "rows").iter_rows():
+        console.print(f"{artifact}: {rows:,} rows removed", soft_wrap=True, markup=False)
+    for text in (*(f"to be made again: {name}" for name in forgotten.retrain), *forgotten.notes):
+        console.print(text, soft_wrap=True, markup=False)
 
 
 @app.command()

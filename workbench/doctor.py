@@ -31,6 +31,7 @@ def findings() -> Iterator[Finding]:
         chromium or "not found",
         "" if chromium else "only tests use it: apt-get install chromium",
     )
+    yield "dask", f"{package_versions()['dask']}; never picked by auto, a study asks for it", ""
     for name in ("polars", "xgboost", "shap", "fairlearn", "papermill", "typst"):
         yield name, package_versions()[name], ""
     free = shutil.disk_usage(ROOT).free // 2**30

@@ -11,16 +11,17 @@ from typing import Any
 
 from workbench.params import ROOT, Study
 from workbench.run import Run
+from workbench.sources import local_files
 from workbench.store import digest, digest_files, sha256
 
 PACKAGES = (
+    "dask",
     "fairlearn",
     "narwhals",
     "numpy",
     "optbinning",
     "optuna",
     "pandas",
-    "pandera",
     "papermill",
     "polars",
     "pypandoc_binary",
@@ -30,21 +31,40 @@ PACKAGES = (
     "statsmodels",
     "typst",
 )
-_SHARED = ("engine.py", "errors.py", "facts.py", "run.py", "scorer.py", "stage.py", "store.py")
+_SHARED = ("engine.py", "errors.py", "facts.py", "run.py", "scorer.py", "sources.py", "stage.py", "store.py")
 _SCORES_AGAIN = ("data", "features")  # what scoring recomputes from the source tables
 
 
 def stage_fingerprint(stage: str, study: Study, engine: str) -> str:
     """Return one digest of a stage's parameters, notebook, package code, packages, engine and source data."""
-    source = ROOT / study.data.source
     return digest(
         study.section(stage),
+        [study.pseudonym_key, study.encryption_key] if stage == "data" else study.encryption_key,
         notebook_code(notebook_path(stage)),
         _package_code(stage),
         package_versions(),
         engine,
-        sha256(source) if stage == "data" and source.is_file() else "",
+        source_hashes(study) if stage == "data" else {},
     )
+
+
+def source_hashes(study: Study) -> dict[str, str]:
+    """Return the SHA-256 of every source's local files; URLs and queries have none."""
+    found = {name: local_files(source, ROOT) for name, source in study.data.sources.items()}
+    return {
+        name: digest(
+            [(path.name, _file_hash(path, path.stat().st_mtime_ns, path.stat().st_size)) for path in files]
+        )
+        if len(files) != 1
+        else _file_hash(files[0], files[0].stat().st_mtime_ns, files[0].stat().st_size)
+        for name, files in found.items()
+        if files
+    }
+
+
+@cache
+def _file_hash(path: Path, modified: int, size: int) -> str:  # noqa: ARG001 (they make a changed file another key)
+    return sha256(path)
 
 
 def is_fresh(run: Run, stage: str, fingerprint: str) -> bool:
@@ -57,7 +77,7 @@ def is_fresh(run: Run, stage: str, fingerprint: str) -> bool:
     reads: dict[str, str] = entry["reads"]
     own = [item for item in artifacts.values() if item["stage"] == stage]
     return all(artifacts.get(name, {}).get("sha256") == known for name, known in reads.items()) and all(
-        (run.folder / item["path"]).is_file() for item in own
+        (run.folder / item["path"]).exists() for item in own
     )
 
 
@@ -110,6 +130,11 @@ def _xgboost_version() -> str:
 
 def _package_code(stage: str) -> str:
     package = ROOT / "workbench"
-    folders = [stage, "statistics", *(_SCORES_AGAIN if stage == "scoring" else ())]
+    folders = [
+        stage,
+        "statistics",
+        *(["privacy"] if stage in ("data", "features", "scoring") else []),
+        *(_SCORES_AGAIN if stage == "scoring" else ()),
+    ]
     files = [path for folder in folders for path in (package / folder).rglob("*.py")]
     return digest_files([*files, *(package / name for name in _SHARED)], ROOT)

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from workbench.sources import (
+    Issue,
+    MonthIssue,
+    Name,
+    Source,
+    applicants_source,
+    check_sources,
+    judged_attributes,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "features", "training", "validation", "explanation", "fairness", "scoring", "monitoring")
@@ -17,13 +35,14 @@ SEARCH_LIMITS = {
     "colsample_bytree": (0.05, 1),
     "reg_lambda": (1e-6, 1e6),
 }
-PROTECTED = ("sex", "age_band", "education", "marital_status")
+EngineName = Literal["auto", "cpu", "gpu", "dask"]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Level = Annotated[float, Field(ge=0.5, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=1)]
 Replicates = Annotated[int, Field(ge=100, le=100_000)]
+Variable = Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")]
 Range = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -33,8 +52,24 @@ def _rising(values: list[Any]) -> list[Any]:
     return values
 
 
+def _once(names: list[str]) -> list[str]:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"named twice: {', '.join(repeated)}; name each once")
+    return names
+
+
 Lines = Annotated[Range, AfterValidator(_rising)]
-AttributeName = Literal["sex", "age_band", "education", "marital_status"]
+Day = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
+Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
+
+
+def _complete(names: tuple[str, ...]) -> AfterValidator:
+    def complete(values: dict[str, Any]) -> dict[str, Any]:
+        if missing := [name for name in names if name not in values]:
+            raise ValueError(f"lacks {', '.join(missing)}")
+        return values
+
+    return AfterValidator(complete)
 
 
 class Section(BaseModel):
@@ -44,21 +79,43 @@ class Section(BaseModel):
 
 
 class DataParams(Section):
-    """Source, cleaning decisions and samples."""
+    """Sources, permission, quality, who is in the study, and samples."""
 
-    source: str
-    applicants: Annotated[int, Field(ge=0)]
+    sources: Annotated[dict[Name, Source], Field(min_length=1), AfterValidator(check_sources)]
     default_definition: str
-    duplicates: Literal["keep", "drop"]
-    undocumented_education: Literal["other", "exclude"]
-    undocumented_marital_status: Literal["other", "exclude"]
-    negative_bills: Literal["keep", "zero", "exclude"]
-    inactive: Literal["keep", "exclude"]
+    application_date: Day
+    observation_days: Annotated[int, Field(ge=30, le=3660)]
+    performance_days: Count
+    extracted_on: Day
+    applicants: Annotated[int, Field(ge=0)]
+    protected: list[Name]
     age_bands: Annotated[list[int], Field(min_length=1), AfterValidator(_rising)]
+    reference: str
+    packs: list[Name]
+    judged_on: Day
+    on_prohibited: Literal["stop", "drop", "drop_unread"]
+    severity: Annotated[dict[Issue, Literal["stop", "quarantine", "warn"]], _complete(get_args(Issue))]
+    quality_lines: Annotated[dict[MonthIssue, Annotated[float, Field(gt=0)]], _complete(get_args(MonthIssue))]
+    late_days: Count
+    out_of_time_from: Month
     development_share: Share
     calibration_share: Share
     holdout_share: Share
     seed: Seed
+
+    @field_validator("protected")
+    @classmethod
+    def _known(cls, protected: list[str], info: ValidationInfo) -> list[str]:
+        table = applicants_source(info.data.get("sources", {}))
+        unknown = [name for name in protected if table and name not in table.types]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: not in the types of the applicants' source")
+        features = [name for name in protected if table and name in table.features]
+        if features:
+            raise ValueError(
+                f"{', '.join(features)}: protected attributes judge the model and never enter it"
+            )
+        return protected
 
     @field_validator("holdout_share")
     @classmethod
@@ -73,28 +130,16 @@ class DataParams(Section):
 class FeaturesParams(Section):
     """Features used by the models and how they are described."""
 
-    selected: Annotated[list[str], Field(min_length=1)]
+    selected: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+    windows: Annotated[list[Count], Field(min_length=1), AfterValidator(_rising)]
+    topics: Annotated[int, Field(ge=0, le=50)]
+    terms: Annotated[int, Field(ge=50, le=100_000)]
+    least_applicants: Annotated[int, Field(ge=5)]
     bins: Annotated[int, Field(ge=2, le=50)]
     stability_line: Annotated[float, Field(gt=0)]
     level: Level
     replicates: Replicates
     seed: Seed
-
-    @field_validator("selected")
-    @classmethod
-    def _judged_only(cls, selected: list[str]) -> list[str]:
-        named = [name for name in selected if name in (*PROTECTED, "age")]
-        repeated = sorted({name for name in selected if selected.count(name) > 1})
-        faults = []
-        if named:
-            faults.append(
-                f"protected attributes judge the model and never enter it; remove {', '.join(named)}"
-            )
-        if repeated:
-            faults.append(f"named twice: {', '.join(repeated)}; name each feature once")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return selected
 
 
 class TrainingParams(Section):
@@ -156,8 +201,8 @@ class ExplanationParams(Section):
 class FairnessParams(Section):
     """Protected attributes, reference groups and lines."""
 
-    attributes: Annotated[list[AttributeName], Field(min_length=1)]
-    reference_groups: dict[AttributeName, str]
+    attributes: Annotated[list[Name], Field(min_length=1), AfterValidator(_once)]
+    reference_groups: dict[Name, str]
     air_line: Share
     smd_line: Annotated[float, Field(gt=0)]
     min_group_applicants: Count
@@ -165,13 +210,6 @@ class FairnessParams(Section):
     level: Level
     replicates: Replicates
     seed: Seed
-
-    @field_validator("attributes")
-    @classmethod
-    def _once(cls, attributes: list[AttributeName]) -> list[AttributeName]:
-        if len(set(attributes)) < len(attributes):
-            raise ValueError("name each attribute once")
-        return attributes
 
     @field_validator("reference_groups")
     @classmethod
@@ -207,6 +245,8 @@ class ReportParams(Section):
     owner: str
     purpose: str
     restrictions: str
+    population: str
+    limits: list[str]
     suppress_below: Annotated[int, Field(ge=0)]
 
 
@@ -215,7 +255,10 @@ class Study(Section):
 
     study: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     note: str
-    engine: Literal["auto", "cpu", "gpu"]
+    engine: EngineName
+    scheduler: str
+    pseudonym_key: Variable
+    encryption_key: Variable
     data: DataParams
     features: FeaturesParams
     training: TrainingParams
@@ -226,7 +269,27 @@ class Study(Section):
     monitoring: MonitoringParams
     report: ReportParams
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Study:
+        judged = judged_attributes(self.data.protected)
+        faults = [
+            f"fairness.attributes: {name} is not among the protected attributes ({', '.join(judged) or 'none'})"
+            for name in self.fairness.attributes
+            if name not in judged
+        ]
+        named = sorted({*self.data.protected, *judged} & set(self.features.selected))
+        if named:
+            faults.append(
+                f"features.selected: {', '.join(named)}: protected attributes never enter the model"
+            )
+        days = self.data.observation_days
+        if wrong := [w for w in self.features.windows if w > days or (w % 30 and w != days)]:
+            faults.append(f"features.windows: {wrong}: multiples of 30 days, or the {days} observation days")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
     def section(self, stage: str) -> dict[str, Any]:
         """Return the flat literals of one stage's section."""
-        values: dict[str, Any] = getattr(self, stage).model_dump()
+        values: dict[str, Any] = getattr(self, stage).model_dump(exclude_defaults=True)
         return values

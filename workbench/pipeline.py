@@ -17,19 +17,22 @@ import polars as pl
 from workbench.engine import choose_engine
 from workbench.errors import RunError, WorkbenchError
 from workbench.execute import Timing, execute
-from workbench.features.catalogue import select_features
 from workbench.fingerprint import (
     code_revision,
     is_fresh,
     notebook_path,
     package_versions,
+    source_hashes,
     stage_fingerprint,
 )
 from workbench.kernels import WarmKernels
+from workbench.packs import load_packs
 from workbench.params import ROOT, STAGES, Study
+from workbench.privacy.encryption import open_cipher
+from workbench.privacy.pseudonyms import key_check, read_key
 from workbench.run import MANIFEST, Run, damaged, describe_artifact, runs_folder
 from workbench.stage import Stage
-from workbench.store import digest, sha256
+from workbench.store import digest
 from workbench.study import load_study
 
 AFTER: Mapping[str, tuple[str, ...]] = {
@@ -88,9 +91,10 @@ def run_stages(
     Raises ParamsError or EngineError before anything is written, RunError when the folder is in use or
     damaged, StageError when a notebook raises; what was complete stays complete.
     """
-    select_features(study.features.selected)
+    load_packs(study.data.packs)
     about = _about(study)
     with Run(folder).lock():
+        _refuse_other_key(folder, about)
         _refuse_damage(folder, frozenset(stages) & force)
         run = Run.create(folder, study, about)
         os.environ[_BY_PIPELINE] = str(run.folder)
@@ -263,16 +267,34 @@ def _refuse_damage(folder: Path, made_again: frozenset[str]) -> None:
         )
 
 
+def _refuse_other_key(folder: Path, about: Mapping[str, Any]) -> None:
+    """Refuse a run whose people have pseudonyms of another key: they could not be joined or forgotten."""
+    if not (folder / MANIFEST).is_file():
+        return
+    known = Run.open(folder).manifest
+    if known.get("stages") and known.get("pseudonym_key_check", "") != about["pseudonym_key_check"]:
+        right = "set the key the run was made with, or choose another folder with --run-id NAME"
+        raise RunError(f"{folder}: the pseudonym key is not the one this run was made with", [right])
+
+
 def _about(study: Study) -> dict[str, Any]:
-    engine = choose_engine(study.engine)
-    source = ROOT / study.data.source
+    engine = choose_engine(study.engine, study.scheduler)
+    open_cipher(study.encryption_key)
     return {
         "created": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "sources": {study.data.source: sha256(source)} if source.is_file() else {},
+        "sources": source_hashes(study),
+        "pseudonym_key": study.pseudonym_key,
+        "pseudonym_key_check": key_check(read_key(study.pseudonym_key)) if study.pseudonym_key else "",
+        "encryption_key": study.encryption_key,
         "code": code_revision(),
         "packages": package_versions(),
         "packages_sha256": digest(package_versions()),
-        "engine": {"name": engine.name, "device": engine.device, "why": engine.why},
+        "engine": {
+            "name": engine.name,
+            "device": engine.device,
+            "why": engine.why,
+            "scheduler": engine.scheduler,
+        },
         "platform": f"{platform.system()} {platform.machine()}",
         "seeds": {stage: study.section(stage)["seed"] for stage in STAGES if "seed" in study.section(stage)},
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -89,6 +90,24 @@ class LiveProgress:
         total = next(known.total for known in self._bars.tasks if known.id == task) or 1
         self._bars.update(task, completed=None if state == "failed" else total, total=total, state=state)
         self._bars.stop_task(task)
+
+
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of a total are done: a bar on a terminal, else a line for every tenth."""
+    if console.is_terminal:
+        with Progress(TextColumn(what), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done, _: bar.update(task, completed=done)
+        return
+    shown = [0]
+
+    def line(done: int, of: int) -> None:
+        if done >= of or 10 * done // of > shown[0]:
+            shown[0] = 10 * done // of
+            print(f"{done:,} of {of:,} {what}", flush=True)
+
+    yield line
 
 
 def facts_summary(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from workbench.engine import Engine, choose_engine
 from workbench.errors import DataError, RunError
 from workbench.facts import Fact, make_fact
 from workbench.params import ROOT
-from workbench.run import Kind, Run, describe_artifact
+from workbench.privacy.encryption import Cipher, open_cipher
+from workbench.privacy.pseudonyms import read_key
+from workbench.run import Kind, Run, describe_artifact, parts_of
 from workbench.statistics.estimate import Estimate
 from workbench.store import read_json, write_json, write_whole
 
@@ -32,7 +35,13 @@ class Stage:
     @property
     def engine(self) -> Engine:
         """The engine that the run was started with."""
-        return choose_engine(self.run.manifest["engine"]["name"])
+        engine = self.run.manifest["engine"]
+        return choose_engine(engine["name"], engine.get("scheduler", ""))
+
+    @property
+    def cipher(self) -> Cipher:
+        """What reading and writing row-level tables needs; nothing is encrypted unless the study says so."""
+        return open_cipher(self.run.manifest.get("encryption_key", ""))
 
     def path(self, artifact: str) -> Path:
         """Return the path of another stage's artifact, checked against the manifest and noted as read."""
@@ -48,15 +57,32 @@ class Stage:
 
     def read(self, artifact: str) -> pl.DataFrame:
         """Read another stage's table."""
-        return pl.read_parquet(self.path(artifact))
+        path = self.path(artifact)
+        cipher = self.cipher if self.run.entry(artifact)["sensitivity"] == "row" else Cipher()
+        if cipher.key:
+            cipher.check(parts_of(path)[0])
+        return pl.read_parquet(parts_of(path), glob=False, **cipher.reading)
 
     def read_json(self, artifact: str) -> Any:
         """Read another stage's JSON artifact."""
         return read_json(self.path(artifact))
 
-    def source(self, name: str) -> Path:
-        """Return the path of a source file, which the study names relative to the repository."""
-        return ROOT / name
+    @property
+    def root(self) -> Path:
+        """The folder that a study's relative paths start from: the repository."""
+        return ROOT
+
+    @property
+    def pseudonym_key(self) -> bytes | None:
+        """The key of the pseudonyms, from the environment variable that the study names; None without one."""
+        variable = self.run.manifest.get("pseudonym_key", "")
+        return read_key(variable) if variable else None
+
+    def forgotten(self) -> list[int]:
+        """Return the pseudonyms of people who asked to be forgotten in this run."""
+        path = self.run.folder / "forgotten.json"
+        pseudonyms: list[int] = read_json(path)["pseudonyms"] if path.is_file() else []
+        return pseudonyms
 
     def save_rows(
         self, name: str, frame: pl.DataFrame, *, key: Sequence[str], about: str, readers: Sequence[str] = ()
@@ -68,6 +94,40 @@ class Stage:
         extra = {"readers": list(readers)} if readers else {}
         unit = " and ".join(part.removesuffix("_id") for part in key)
         self._save_parquet(name, frame, "rows", unit=unit, key=list(key), about=about, **extra)
+
+    def scratch(self) -> Path:
+        """Return an empty folder inside the run for rows on their way; it goes when the stage closes or starts."""
+        folder = self.folder / ".scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def save_parts(
+        self, name: str, folder: Path, *, unit: str, about: str, readers: Sequence[str] = ()
+    ) -> None:
+        """Take a folder of row-level Parquet parts into the run in place of what was there."""
+        target = self.folder / "rows" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+        extra = {"readers": list(readers)} if readers else {}
+        table = pl.scan_parquet(parts_of(target), glob=False, **self.cipher.reading)
+        columns, rows = list(table.collect_schema()), table.select(pl.len()).collect().item()
+        key = ["applicant_id"]
+        self._note(name, target, "rows", rows=rows, columns=columns, unit=unit, key=key, about=about, **extra)
+
+    def save_folders(
+        self, folder: Path, *, about: Mapping[str, str], readers: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Take every folder of parts inside `folder` into the run under its name."""
+        for place in sorted(folder.iterdir()) if folder.is_dir() else []:
+            source = place.name.removesuffix("_set_aside")
+            text = (
+                about[source]
+                if source == place.name
+                else f"Rows of {source} that were set aside, with reason"
+            )
+            self.save_parts(place.name, place, unit="event", about=text, readers=readers.get(source, ()))
 
     def save_table(self, name: str, frame: pl.DataFrame, *, unit: str, about: str) -> None:
         """Save an aggregate table; `unit` is what one of its rows is."""
@@ -155,12 +215,14 @@ class Stage:
         path = self.folder / "facts.json"
         write_json(path, [fact.as_dict() for fact in self._facts.values()])
         self._note("facts", path, "facts", unit="fact", key=["id"], about=f"Facts of the stage {self.name}")
+        shutil.rmtree(self.folder / ".scratch", ignore_errors=True)
         self.run.update(self._finish)
         return self.facts()
 
     def _save_parquet(self, name: str, frame: pl.DataFrame, kind: Kind, **about: Any) -> None:
         path = self.folder / kind / f"{name}.parquet"
-        write_whole(path, frame.write_parquet)
+        cipher = self.cipher if kind == "rows" else Cipher()
+        write_whole(path, lambda temporary: frame.write_parquet(temporary, **cipher.writing))
         self._note(name, path, kind, rows=frame.height, columns=frame.columns, **about)
 
     def _note(self, name: str, path: Path, kind: Kind, **about: Any) -> None:

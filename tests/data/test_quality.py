@@ -1,249 +1,326 @@
+"""Findings by source and month: what is found, what is not, and what the study does about it."""
+
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from workbench.data.quality import draw_applicants, exclude, ledger_table, quality_table
-from workbench.data.taiwan import UNDOCUMENTED, read_source, split_tables
-from workbench.params import ROOT
+from tests.data.making import APPLIED, DAY, LINES, WARN, applicants, bills, take
+from workbench.data.quality import (
+    ISSUES,
+    MEANINGS,
+    actions_of,
+    add_up,
+    findings,
+    month_findings,
+    month_name,
+    quality_table,
+    row_findings,
+    stop_on,
+)
+from workbench.errors import DataError
+from workbench.sources import Issue
 
-SOURCE = read_source(ROOT / "data" / "taiwan_credit.parquet")
-TABLES = split_tables(SOURCE)
-KEEP = {
-    "duplicates": "keep",
-    "undocumented_education": "other",
-    "undocumented_marital_status": "other",
-    "negative_bills": "keep",
-    "inactive": "keep",
-}
-STATUSES = ("PAY_0", "PAY_2", "PAY_3", "PAY_4", "PAY_5", "PAY_6")
-BASE = {"LIMIT_BAL": 1000, "SEX": 1, "EDUCATION": 1, "MARRIAGE": 1, "AGE": 30} | dict.fromkeys(STATUSES, -1)
-BASE |= {f"BILL_AMT{i}": 100 for i in range(1, 7)} | {f"PAY_AMT{i}": 100 for i in range(1, 7)}
-
-
-def clients(*changes: dict[str, int]) -> pl.DataFrame:
-    """A small source: one client per mapping, who differs from an unremarkable one in these cells."""
-    rows = [{"ID": i, **BASE, "DEFAULT": i % 2, **change} for i, change in enumerate(changes, start=1)]
-    return pl.DataFrame(rows)
+ACTIONS = {"power": {**WARN, "amount_due": "warn"}}
+MONTHS = [202411, 202412, 202501, 202502, 202503, 202504]
 
 
-def found(source: pl.DataFrame, issue: str) -> tuple[int, int]:
-    table = quality_table(source, split_tables(source), KEEP)
-    row = table.row(by_predicate=pl.col("issue") == issue, named=True)
-    return row["applicants"], row["rows"]
+def counts(rows=1000, **measures):
+    """Counts of the source power by month: rows and measures, each one number or one for each month."""
+    table = []
+    for name, values in {"rows": rows, **{k.replace("__", ":"): v for k, v in measures.items()}}.items():
+        spread = values if isinstance(values, list) else [values] * len(MONTHS)
+        table += [("power", m, name, float(v)) for m, v in zip(MONTHS, spread, strict=False) if v is not None]
+    schema = {"source": pl.String, "month": pl.Int32, "measure": pl.String, "value": pl.Float64}
+    return pl.DataFrame(table, schema=schema, orient="row")
 
 
-def waterfall(source: pl.DataFrame = SOURCE, **decisions: str) -> pl.DataFrame:
-    tables = TABLES if source is SOURCE else split_tables(source)
-    return exclude(source, tables, KEEP | decisions)[1]
+def found(issue, table, lines=LINES):
+    """The months, columns and distances that are found of an issue."""
+    rows = month_findings(table, ACTIONS, lines).filter(pl.col("issue") == issue)
+    return [(m, c, pytest.approx(s)) for m, c, s in rows.select("month", "column", "share").iter_rows()]
 
 
-def idle(**changes: int) -> dict[str, int]:
-    return {f"{name}{i}": 0 for name in ("BILL_AMT", "PAY_AMT") for i in range(1, 7)} | changes
+def test_every_issue_has_a_meaning_and_a_place_in_params():
+    from typing import get_args
+
+    assert set(ISSUES) == set(MEANINGS) == set(get_args(Issue))
 
 
-def test_oddities_of_the_real_data_are_the_known_ones():
-    table = quality_table(SOURCE, TABLES, KEEP | {"duplicates": "drop"})
-    counts = dict(table.select("issue", "applicants").iter_rows())
-    assert counts["duplicates"] == 35
-    assert counts["undocumented_education"] == 345
-    assert counts["undocumented_marital_status"] == 54
-    assert counts["negative_bills"] == 1_930
-    amounts = [name for name in SOURCE.columns if name.startswith(("BILL_AMT", "PAY_AMT"))]
-    bills = [f"BILL_AMT{i}" for i in range(1, 7)]
-    still = SOURCE.filter(pl.all_horizontal(pl.col(amounts) == 0)).height
-    over = SOURCE.filter(pl.any_horizontal(pl.col(bills) > 1.5 * pl.col("LIMIT_BAL"))).height
-    late = [(pl.col(s) > 0) & (pl.col(b) <= 0) for s, b in zip(STATUSES, bills, strict=True)]
-    assert counts["inactive"] == still > 0
-    assert counts["far_over_limit"] == over > 0
-    assert counts["late_without_bill"] == SOURCE.filter(pl.any_horizontal(late)).height > 0
-    assert table["share"].to_list() == [count / 30_000 for count in table["applicants"]]
-
-
-def test_the_table_says_what_the_study_decided_and_keeps_the_rest():
-    decisions = KEEP | {"duplicates": "drop", "negative_bills": "zero"}
-    told = dict(quality_table(SOURCE, TABLES, decisions).select("issue", "decision").iter_rows())
-    assert told == decisions | {"late_without_bill": "keep", "far_over_limit": "keep"}
-
-
-def test_a_duplicate_is_a_later_client_equal_in_every_column_but_the_number():
-    twin = {"DEFAULT": 1}
-    assert found(clients(twin, {"DEFAULT": 0}), "duplicates") == (0, 0)
-    assert found(clients(twin, twin), "duplicates") == (1, 1)
-    assert found(clients(twin, twin, twin), "duplicates") == (2, 2)
-    assert found(clients(twin, twin | {"AGE": 31}), "duplicates") == (0, 0)
-
-
-def test_the_first_of_equal_clients_stays_whatever_the_order_of_rows():
-    source = clients({"DEFAULT": 1}, {"DEFAULT": 0}, {"DEFAULT": 1})
-    for rows in (source, source.reverse()):
-        kept, _ = exclude(rows, split_tables(rows), KEEP | {"duplicates": "drop"})
-        assert kept.applicants["applicant_id"].to_list() == [1, 2]
-
-
-def test_a_bill_of_zero_is_not_negative():
-    source = clients({"BILL_AMT1": 0}, {"BILL_AMT1": -1, "BILL_AMT6": -1})
-    assert found(source, "negative_bills") == (1, 2)
-
-
-def test_one_unit_of_billing_or_payment_is_activity():
-    source = clients(idle(), idle(BILL_AMT6=1), idle(PAY_AMT1=1), idle(BILL_AMT1=-5, BILL_AMT2=5))
-    assert found(source, "inactive") == (1, 1)
-
-
-def test_late_means_above_zero_and_no_bill_means_zero_or_less():
-    source = clients({"PAY_0": 1, "BILL_AMT1": 0}, {"PAY_0": 0, "BILL_AMT1": 0}, {"PAY_0": 1, "BILL_AMT1": 1})
-    assert found(source, "late_without_bill") == (1, 1)
-
-
-def test_far_over_the_limit_is_above_one_and_a_half_times_it():
-    source = clients({"BILL_AMT2": 1500}, {"BILL_AMT2": 1501})
-    assert found(source, "far_over_limit") == (1, 1)
-
-
-@pytest.mark.parametrize(("code", "count"), [(0, 1), (1, 0), (4, 0), (5, 1), (6, 1)])
-def test_education_codes_outside_the_codebook(code, count):
-    assert found(clients({"EDUCATION": code}), "undocumented_education")[0] == count
-
-
-@pytest.mark.parametrize(("code", "count"), [(0, 1), (1, 0), (3, 0)])
-def test_marital_status_codes_outside_the_codebook(code, count):
-    assert found(clients({"MARRIAGE": code}), "undocumented_marital_status")[0] == count
-
-
-def test_keeping_everything_excludes_nobody():
-    table = waterfall()
-    assert table.rows() == [("in the source", 0, 30_000, pytest.approx(0.2212))]
+# Volume
 
 
 @pytest.mark.parametrize(
-    ("decision", "choice", "step", "excluded"),
+    ("rows", "months"),
     [
-        ("duplicates", "drop", "duplicates dropped", 35),
-        ("undocumented_education", "exclude", "undocumented education excluded", 345),
-        ("undocumented_marital_status", "exclude", "undocumented marital_status excluded", 54),
-        ("negative_bills", "exclude", "negative bills excluded", 1_930),
+        ([1000, 1000, 1501, 1000, 1000, 1000], [202501]),
+        ([1000, 1000, 1500, 1000, 1000, 1000], []),
+        ([1000, 1000, 499, 1000, 1000, 1000], [202501]),
+        ([1000, 1000, 500, 1000, 1000, 1000], []),
+        ([100, 200, 400, 800, 1600, 3200], []),
+        ([3200, 1600, 800, 400, 200, 100], []),
+        ([1000, 1000, 5000, 5000, 5000, 5000], []),
+        ([5000, 1000, 1000, 1000, 1000, 5000], []),
+        ([10, 10, 199, 10, 10, 10], []),
+        ([10, 10, 200, 10, 10, 10], [202501]),
+        ([1000, 3000, 1000, 3000, 1000, 1000], [202412, 202501, 202502]),
+    ],
+    ids=[
+        "spike",
+        "no spike",
+        "drop",
+        "no drop",
+        "growth",
+        "decline",
+        "lasting",
+        "first and last",
+        "few",
+        "enough",
+        "two spikes",
     ],
 )
-def test_each_decision_adds_its_step(decision, choice, step, excluded):
-    table = waterfall(**{decision: choice})
-    assert table["step"].to_list() == ["in the source", step]
-    assert table["excluded"].to_list() == [0, excluded]
-    assert table["applicants"].to_list() == [30_000, 30_000 - excluded]
+def test_a_volume_that_differs_from_both_neighbours(rows, months):
+    assert [month for month, *_ in found("volume", counts(rows))] == months
 
 
-def test_excluding_the_inactive_adds_its_step():
-    source = clients(idle(), {}, idle(), {"AGE": 50})
-    table = waterfall(source, inactive="exclude")
-    assert table.rows()[1] == ("inactive accounts excluded", 2, 2, 0.0)
+def test_a_month_without_any_row_is_found():
+    assert found("volume", counts([1000, 1000, None, 1000, 1000, 1000])) == [(202501, "", 1.0)]
+    assert found("volume", counts([100, 100, None, 100, 100, 100])) == []
 
 
-def test_the_default_rate_is_of_those_left():
-    kept, table = exclude(SOURCE, TABLES, KEEP | {"negative_bills": "exclude"})
-    assert table["default_rate"][1] == kept.applicants["default"].mean()
-    assert table["default_rate"][1] != table["default_rate"][0]
-
-
-def test_somebody_with_two_faults_leaves_once():
-    source = clients({"EDUCATION": 0, "MARRIAGE": 0, "BILL_AMT1": -1}, {"MARRIAGE": 0}, {}, {"AGE": 40})
-    table = waterfall(
-        source,
-        undocumented_education="exclude",
-        undocumented_marital_status="exclude",
-        negative_bills="exclude",
+def test_stray_months_far_away_do_not_put_a_first_month_among_the_judged():
+    stray = counts([900, 1000, 1000, 1000, 1000, 1000]).with_columns(
+        month=pl.when(pl.col("month") == 202411).then(197001).otherwise("month").cast(pl.Int32)
     )
-    assert table["excluded"].to_list() == [0, 1, 1, 0]
-    assert table["applicants"].to_list() == [4, 3, 2, 2]
+    assert found("volume", stray) == []
 
 
-def test_all_exclusions_together_add_up():
-    strict = dict.fromkeys(KEEP, "exclude") | {"duplicates": "drop"}
-    kept, table = exclude(SOURCE, TABLES, strict)
-    assert table.height == 6
-    assert 30_000 - table["excluded"].sum() == table["applicants"][-1] == kept.applicants.height
-    assert kept.statements.height == 6 * kept.applicants.height
-    assert kept.protected.height == kept.applicants.height
-    assert (kept.statements["billed"] >= 0).all()
-    assert UNDOCUMENTED not in kept.protected["education"]
+def test_rows_without_a_month_are_not_judged():
+    table = counts().with_columns(month=pl.when(pl.col("month") == 202501).then(None).otherwise("month"))
+    assert [month for month, *_ in found("volume", table)] == [202501]
 
 
-def test_other_recodes_undocumented_labels_and_excludes_nobody():
-    kept, _ = exclude(SOURCE, TABLES, KEEP)
-    was = (TABLES.protected["education"] == UNDOCUMENTED).sum()
-    others = (TABLES.protected["education"] == "other").sum()
-    assert (kept.protected["education"] == "other").sum() == was + others == 345 + 123
-    assert (kept.protected["marital_status"] == "other").sum() == 54 + 323
-    assert kept.protected.height == 30_000
+@given(st.lists(st.integers(200, 10_000), min_size=1, max_size=6), st.floats(0.05, 3))
+def test_volume_against_a_plain_loop(rows, line):
+    expected = []
+    for before, here, after in zip(rows, rows[1:], rows[2:], strict=False):
+        ratios = [abs(here / near - 1) for near in (before, after)]
+        apart = (here > before and here > after) or (here < before and here < after)
+        expected.append(apart and min(ratios) > line)
+    lines = LINES | {"volume": line}
+    assert len(found("volume", counts(rows), lines)) == sum(expected)
 
 
-def test_zero_lifts_negative_bills_and_nothing_else():
-    kept, table = exclude(SOURCE, TABLES, KEEP | {"negative_bills": "zero"})
-    wanted = [max(billed, 0) for billed in TABLES.statements["billed"]]
-    assert kept.statements["billed"].to_list() == wanted
-    assert kept.statements.drop("billed").equals(TABLES.statements.drop("billed"))
-    assert table["excluded"].to_list() == [0]
+# Missing, units, categories
 
 
-def test_keep_leaves_negative_bills_as_they_are():
-    kept, _ = exclude(SOURCE, TABLES, KEEP)
-    assert kept.statements.equals(TABLES.statements)
+@pytest.mark.parametrize(
+    ("missing", "months"), [(149, []), (151, [202501]), (0, [202501]), (51, []), (1000, [202501])]
+)
+def test_a_missing_share_that_differs_from_both_neighbours(missing, months):
+    table = counts(missing__service=[100, 100, missing, 100, 100, 100])
+    assert [(month, column) for month, column, _ in found("missing", table)] == [
+        (m, "service") for m in months
+    ]
 
 
-def test_the_draw_is_repeatable_and_moves_with_its_seed():
-    _, table = exclude(SOURCE, TABLES, KEEP)
-    first, second, other = (
-        draw_applicants(TABLES, table, applicants=500, seed=seed)[0].applicants for seed in (1, 1, 2)
+def logs(*levels, size=1000):
+    """Sums of log10 amounts in millionths for months of so many amounts of these levels."""
+    from math import log10
+
+    sums = [round(size * log10(level) * 1e6) for level in levels]
+    return counts(log_sum__amount_due=sums, log_count__amount_due=size)
+
+
+@pytest.mark.parametrize(
+    ("level", "months"),
+    [(1.99, []), (2.01, [202501]), (100, [202501]), (0.51, []), (0.49, [202501]), (0.01, [202501])],
+)
+def test_a_level_of_amounts_that_differs_by_a_factor(level, months):
+    found_in = found("unit_shift", logs(7, 7, 7 * level, 7, 7, 7))
+    assert [month for month, *_ in found_in] == months
+    if months:
+        assert found_in[0][1] == "amount_due"
+        assert found_in[0][2] == max(level, 1 / level)
+
+
+def test_inflation_and_a_new_unit_that_stays_are_no_finding():
+    assert found("unit_shift", logs(1, 3, 9, 27, 81, 243)) == []
+    assert found("unit_shift", logs(1, 1, 100, 100, 100, 100)) == []
+
+
+def mixes(*power):
+    rest = [1000 - value for value in power]
+    return counts(**{"category__service=power": list(power), "category__service=water": rest})
+
+
+@pytest.mark.parametrize(
+    ("power", "months"), [(699, []), (701, [202501]), (499, [202501]), (501, []), (1000, [202501])]
+)
+def test_a_mix_of_categories_that_differs_from_both_neighbours(power, months):
+    found_in = found("category_shift", mixes(600, 600, power, 600, 600, 600))
+    assert [(m, c) for m, c, _ in found_in] == [(m, "service") for m in months]
+    if months:
+        assert found_in[0][2] == abs(power - 600) / 1000
+
+
+def test_a_category_that_comes_for_one_month_is_found():
+    table = counts(
+        **{
+            "category__service=power": [1000, 1000, 700, 1000, 1000, 1000],
+            "category__service=gas: x=y": [None, None, 300],
+        }
     )
-    assert first.equals(second)
-    assert not first.equals(other)
-    assert first.height == 500
-    assert first["applicant_id"].is_unique().all()
+    assert found("category_shift", table) == [(202501, "service", 0.3)]
 
 
-def test_the_draw_adds_its_step_to_the_waterfall():
-    _, before = exclude(SOURCE, TABLES, KEEP | {"duplicates": "drop"})
-    kept, _ = exclude(SOURCE, TABLES, KEEP | {"duplicates": "drop"})
-    drawn, table = draw_applicants(kept, before, applicants=2_000, seed=1)
-    step = table.row(-1, named=True)
-    assert step["step"] == "outside the random draw of 2,000"
-    assert step["excluded"] == 29_965 - 2_000
-    assert step["applicants"] == 2_000
-    assert step["default_rate"] == drawn.applicants["default"].mean()
-    assert drawn.statements.height == 12_000
-
-
-@pytest.mark.parametrize(("asked", "left"), [(0, 4), (1, 1), (3, 3), (4, 4), (5, 4)])
-def test_a_draw_of_nobody_or_of_all_keeps_everyone(asked, left):
-    source = clients({}, {"AGE": 31}, {"AGE": 32}, {"AGE": 33})
-    tables, table = exclude(source, split_tables(source), KEEP)
-    drawn, after = draw_applicants(tables, table, applicants=asked, seed=1)
-    assert drawn.applicants.height == left
-    assert after.height == (1 if left == 4 else 2)
-
-
-def test_the_ledger_by_month_from_the_oldest():
-    source = clients(
-        {"PAY_0": 2, "BILL_AMT1": 10, "PAY_AMT1": 0},
-        {"PAY_0": 0, "BILL_AMT1": 20, "PAY_AMT1": 4},
-        {"PAY_0": -2, "BILL_AMT1": 60, "PAY_AMT1": 5},
-        {"PAY_0": -2, "BILL_AMT1": 0, "PAY_AMT1": 9},
+def test_a_category_that_is_gone_for_one_month_is_found():
+    table = counts(
+        **{
+            "category__service=power": [700, 700, 1000, 700, 700, 700],
+            "category__service=gas": [300, 300, None, 300, 300, 300],
+        }
     )
-    table = ledger_table(split_tables(source).statements)
-    assert table["month"].to_list() == [f"2005-0{month}" for month in range(4, 10)]
-    assert table.row(-1, named=True) == {
-        "month": "2005-09",
-        "statements": 4,
-        "late_share": 0.25,
-        "unused_share": 0.5,
-        "median_billed": 15.0,
-        "median_paid": 4.5,
+    assert found("category_shift", table) == [(202501, "service", 0.3)]
+
+
+def test_a_mix_that_moves_on_is_no_finding():
+    assert found("category_shift", mixes(600, 600, 900, 900, 900, 900)) == []
+    assert found("category_shift", mixes(0, 200, 400, 600, 800, 1000)) == []
+
+
+def test_months_of_few_rows_are_not_judged():
+    assert found("missing", counts(199, missing__service=[0, 0, 199, 0, 0, 0])) == []
+    assert len(found("missing", counts(200, missing__service=[0, 0, 200, 0, 0, 0]))) == 1
+
+
+def test_lines_are_the_study_s():
+    table = counts([1000, 1000, 1300, 1000, 1000, 1000])
+    assert found("volume", table) == []
+    assert found("volume", table, LINES | {"volume": 0.29}) == [(202501, "", 0.3)]
+
+
+# Issues of rows
+
+
+def test_issues_of_rows_by_month_and_column():
+    table = counts(duplicate=[0, 0, 10, 0, 0, 0], out_of_contract__amount_due=[0, 5, 0, 0, 0, 0])
+    rows = row_findings(table, ACTIONS).select("issue", "column", "month", "affected", "share").rows()
+    assert rows == [
+        ("duplicate", "", 202501, 10.0, 0.01),
+        ("out_of_contract", "amount_due", 202412, 5.0, 0.005),
+    ]
+
+
+def test_counts_add_up():
+    parts = [counts(10, duplicate=1), counts(20), counts(5, duplicate=2)]
+    whole = add_up(parts)
+    assert whole.filter(pl.col("measure") == "rows")["value"].to_list() == [35.0] * 6
+    assert whole.filter(pl.col("measure") == "duplicate")["value"].to_list() == [3.0] * 6
+    assert add_up(reversed(parts)).equals(whole)
+
+
+# Severity
+
+
+def test_a_source_s_own_severity_comes_before_the_study_s():
+    own = {"duplicate": "stop", "amount_due": "quarantine"}
+    actions = actions_of(WARN | {"out_of_contract": "stop"}, own, ["amount_due", "service"])
+    assert actions["duplicate"] == "stop"
+    assert actions["volume"] == "warn"
+    assert (actions["amount_due"], actions["service"]) == ("quarantine", "stop")
+
+
+def test_a_contract_s_own_action_is_in_the_findings():
+    table = counts(
+        out_of_contract__amount_due=[1, 0, 0, 0, 0, 0], out_of_contract__service=[1, 0, 0, 0, 0, 0]
+    )
+    actions = {"power": WARN | {"out_of_contract": "stop", "amount_due": "quarantine"}}
+    rows = findings(table, actions, LINES).select("column", "action").rows()
+    assert rows == [("amount_due", "quarantine"), ("service", "stop")]
+
+
+def test_a_stop_gathers_every_finding():
+    table = counts(
+        [1000, 1000, 3000, 1000, 1000, 1000],
+        duplicate=[0, 0, 1200, 34, 0, 0],
+        out_of_contract__amount_due=[7, 0, 0, 0, 0, 0],
+        late_arrival=[9, 0, 0, 0, 0, 0],
+    )
+    actions = {"power": {**dict.fromkeys(ISSUES, "stop"), "late_arrival": "warn", "amount_due": "stop"}}
+    with pytest.raises(DataError) as caught:
+        stop_on(findings(table, actions, LINES))
+    assert caught.value.summary == "data quality: 3 finding(s) with severity stop"
+    assert caught.value.faults == (
+        f"power: duplicate in 2 month(s), first 2025-01; 1,234 rows ({MEANINGS['duplicate']})",
+        "power.amount_due: out_of_contract in 1 month(s), first 2024-11; 7 rows "
+        f"({MEANINGS['out_of_contract']})",
+        f"power: volume in 1 month(s), first 2025-01; 3,000 rows ({MEANINGS['volume']})",
+        "correct the source, or set data.severity to quarantine or warn",
+    )
+
+
+@pytest.mark.parametrize("action", ["warn", "quarantine"])
+def test_only_a_stop_stops(action):
+    table = counts(duplicate=5)
+    stop_on(findings(table, {"power": dict.fromkeys(ISSUES, action)}, LINES))
+
+
+def test_the_table_has_one_row_for_each_issue_and_column():
+    table = quality_table(findings(counts(duplicate=[0, 0, 10, 30, 0, 0], late_arrival=1), ACTIONS, LINES))
+    assert table.row(0, named=True) == {
+        "source": "power",
+        "issue": "duplicate",
+        "column": "",
+        "action": "warn",
+        "months": 2,
+        "worst_month": "2025-02",
+        "rows": 40,
+        "worst": 0.03,
+        "meaning": MEANINGS["duplicate"],
     }
+    assert table.select("issue", "months", "rows").row(1) == ("late_arrival", 6, 6)
+    assert quality_table(findings(counts(), ACTIONS, LINES)).height == 0
 
 
-def test_the_real_ledger_has_a_statement_for_everyone_each_month():
-    assert ledger_table(TABLES.statements)["statements"].to_list() == [30_000] * 6
+@pytest.mark.parametrize(("month", "name"), [(202503, "2025-03"), (202512, "2025-12"), (None, "no date")])
+def test_the_name_of_a_month(month, name):
+    assert month_name(month) == name
 
 
-def test_quality_shares_are_of_the_tables_given():
-    half = TABLES.only(TABLES.applicants["applicant_id"].head(15_000))
-    table = quality_table(SOURCE.head(15_000), half, KEEP)
-    row = table.row(by_predicate=pl.col("issue") == "negative_bills", named=True)
-    assert row["share"] == row["applicants"] / 15_000
+# From real rows
+
+
+def monthly(factor=1.0, service="power"):
+    """Bills of 300 applicants in each of nine months; those of January 2025 are another factor and service."""
+    rows = []
+    for back in range(20, 290, 30):
+        month = (APPLIED - back * DAY).strftime("%Y%m")
+        odd = month == "202501"
+        rows += [
+            {
+                "applicant_id": i,
+                "event_time": APPLIED - back * DAY,
+                "amount_due": (10.0 + i % 7) * (factor if odd else 1),
+                "service": service if odd and i % 2 else "power",
+            }
+            for i in range(1, 301)
+        ]
+    return {"applicants": applicants(300), "power": bills(*rows)}
+
+
+def test_clean_months_have_no_finding(tmp_path):
+    assert take(tmp_path, monthly()).findings.height == 0
+
+
+@pytest.mark.parametrize(
+    ("issue", "frames"), [("unit_shift", monthly(factor=100)), ("category_shift", monthly(service="gas"))]
+)
+def test_a_month_that_is_set_aside(tmp_path, issue, frames):
+    taken = take(tmp_path, frames, severity={issue: "quarantine"})
+    column = {"unit_shift": "amount_due", "category_shift": "service"}[issue]
+    assert taken.found(issue) == [("power", column, 202501, 300)]
+    aside = taken.rows("power_set_aside")
+    assert aside["reason"].unique().to_list() == [issue]
+    assert aside.height == taken.account("power")["set_aside"] == 300
+    assert taken.account("power")["kept"] == taken.rows("power").height == 8 * 300

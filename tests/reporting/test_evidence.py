@@ -16,7 +16,9 @@ MANIFEST = {
     "engine": {"name": "cpu", "why": "auto: no NVIDIA driver"},
     "platform": "Linux x86_64",
     "params_sha256": "a" * 64,
-    "sources": {"data/x.parquet": "b" * 64},
+    "sources": {"applicants": "b" * 64},
+    "pseudonym_key": "",
+    "encryption_key": "",
     "packages": {"polars": "2.1.0"},
     "artifacts": {
         "data/applicants": {"kind": "rows", "sensitivity": "row", "rows": 2000, "sha256": "c" * 64},
@@ -96,33 +98,10 @@ def test_the_run_says_where_it_comes_from():
     assert values["params_sha256"] == "a" * 16
 
 
-def test_open_items_are_the_lines_that_are_not_held():
-    table = evidence.open_items(FACTS, study("report.owner=Somebody"))
-    assert "| About slope | **not held**: 0.700, line 0.900 to 1.100 | developer |" in table
-    assert "| About gain | not settled: 0.010, line at least 0 | developer |" in table
-    assert "About auc" not in table
-    assert "About share" not in table
-
-
-@pytest.mark.parametrize("name", ["owner", "purpose", "restrictions"])
-@pytest.mark.parametrize("said", ["", "  "])
-def test_each_empty_statement_is_an_open_item(name, said):
-    others = [f"report.{other}=said" for other in ("owner", "purpose", "restrictions") if other != name]
-    table = evidence.open_items([], study(*others, f"report.{name}='{said}'"))
-    assert f"| Statement on {name} | not provided | model owner |" in table
-    assert table.count("not provided") == 1
-
-
 def test_an_empty_notice_is_an_open_item_or_says_so():
     """The params file promises that an empty text prints as 'not provided'."""
     values = evidence.variables([], study("report.notice=''"), MANIFEST)["study"]
     assert values["notice"] == "not provided"
-
-
-def test_standing_limits_are_always_open():
-    table = evidence.open_items([], study())
-    for item in ("Out-of-time sample", "Declined applicants", "Independent validation"):
-        assert f"| {item} |" in table
 
 
 def test_the_lines_have_their_source_and_outcome():
@@ -130,7 +109,7 @@ def test_the_lines_have_their_source_and_outcome():
     assert len(rows) == 2 + 3
     assert rows[2] == "| About auc | 0.800 | 0.770 to 0.830 | at least 0.750 (own) | held |"
     assert rows[3].endswith("| **not held** |")
-    assert evidence.lines_table([WITHOUT_LINE]) == "*None.*\n"
+    assert evidence.lines_table([WITHOUT_LINE]).splitlines()[2] == "| none | – | – | – | – |"
 
 
 def test_every_fact_is_in_the_appendix_with_its_method():
@@ -142,10 +121,10 @@ def test_every_fact_is_in_the_appendix_with_its_method():
 
 def test_markup_in_a_fact_is_text():
     hostile = fact("a", "<b>x</b> | {{< var y >}}", about="a|b <i>", unit="<u>", at_least=None)
-    for table in (evidence.facts_table([hostile]), evidence.open_items([{**hostile, "met": "no"}], study())):
-        assert "<" not in table.replace("\\<", "")
-        assert "{{<" not in table
-        assert "a|b" not in table
+    table = evidence.facts_table([hostile])
+    assert "<" not in table.replace("\\<", "")
+    assert "{{<" not in table
+    assert "a|b" not in table
 
 
 def test_artifacts_are_listed_with_their_sensitivity():
@@ -157,11 +136,84 @@ def test_artifacts_are_listed_with_their_sensitivity():
 
 def test_parameters_are_all_printed():
     table = evidence.parameters_table(study())
-    values = study().model_dump()
+    values = study().model_dump(exclude_defaults=True)
+    sources = values["data"].pop("sources")
     expected = sum(len(value) if isinstance(value, dict) else 1 for value in values.values())
+    expected += sum(len(keys) for keys in sources.values())
     assert len(table.splitlines()) == 2 + expected
     assert "fairness.air\\_line | 0.8 |" in table
     assert "report.owner | not provided |" in table
+    assert "data.packs | not provided |" in table
+    assert "data.protected | sex, age, education, marital\\_status |" in table
+
+
+def test_each_source_is_printed_key_by_key_as_in_the_params():
+    rows = evidence.parameters_table(study()).splitlines()
+    shown = next(row for row in rows if row.startswith("| data.sources.statements.contract |"))
+    assert "status\\: \\{minimum\\: -2.0, maximum\\: 8.0, missing\\: false\\}" in shown
+    assert not [row for row in rows if "None" in row]
+
+
+@pytest.mark.parametrize("limit", ["<b>x</b> | {{< var y >}}", "- a\n- b", "# a", "$x$ [y](z) @fig-a"])
+def test_what_a_params_file_says_of_limits_is_text(limit):
+    frozen = study()
+    report = frozen.report.model_copy(update={"limits": [limit], "population": limit})
+    shown = evidence.limits_list(frozen.model_copy(update={"report": report}))
+    lines = shown.splitlines()
+    assert [line[:2] for line in lines] == ["- ", "- "]
+    for mark in "<{$[@#|":
+        assert mark not in shown.replace(f"\\{mark}", "")
+
+
+def test_limits_that_nobody_stated():
+    frozen = study()
+    report = frozen.report.model_copy(update={"limits": [" "], "population": ""})
+    shown = evidence.limits_list(frozen.model_copy(update={"report": report}))
+    assert shown == "- **Population.** not provided\n- not provided\n"
+
+
+def test_each_source_with_the_start_of_its_hash():
+    rows = evidence.sources_table(study(), MANIFEST).splitlines()
+    assert rows[2:] == [f"| applicants | {'b' * 16} |", "| statements | none\\: read by URL or query |"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"),
+    [
+        ("applicants", 9, "fewer than 10 applicants"),
+        ("applicants", 10, "10 applicants"),
+        ("rows", 1, "fewer than 10 rows"),
+        ("defaults", 0, "0 defaults"),
+        ("features", 3, "3 features"),
+        ("applicants", None, "–"),
+    ],
+)
+def test_a_small_count_of_people_is_no_number_of_the_report(unit, value, shown):
+    facts = [fact("n", value, unit=unit)]
+    assert evidence.variables(facts, study(), MANIFEST)["validation"]["n"] == shown
+    assert f"| {shown} |" in evidence.facts_table(facts, suppress_below=10)
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "shown"), [("row", "fewer than 10"), ("aggregate", "3")], ids=["row", "aggregate"]
+)
+def test_few_rows_of_people_are_not_counted_in_the_list_of_artifacts(sensitivity, shown):
+    entry = {"kind": "rows", "sensitivity": sensitivity, "rows": 3, "sha256": "f" * 64}
+    table = evidence.artifacts_table({"artifacts": {"data/posts": entry}}, suppress_below=10)
+    assert f"| {shown} |" in table
+
+
+@pytest.mark.parametrize(
+    ("key", "cipher", "shown"),
+    [
+        ("", "", ("the source's own", "not encrypted")),
+        ("A_KEY", "B", ("pseudonyms under the key in A\\_KEY", "encrypted under the key in B")),
+    ],
+)
+def test_the_run_says_what_was_done_to_ids_and_files(key, cipher, shown):
+    manifest = {**MANIFEST, "pseudonym_key": key, "encryption_key": cipher}
+    values = evidence.variables([], study(), manifest)["run"]
+    assert (values["pseudonyms"], values["encryption"]) == shown
 
 
 def test_packages_are_printed():

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.pipeline.running import call, copied, made_again, shared_run, smoke
-from workbench.params import STAGES
+from workbench.params import ROOT, STAGES
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
 from workbench.reporting.figures import FIGURES, reads
@@ -150,7 +150,7 @@ def test_every_number_is_a_fact(run, variables):
         assert base in facts, name
         traced.add(base)
         if base == name:
-            assert shown == evidence._value(facts[name])
+            assert shown == evidence.fact_value(facts[name], run.study.report.suppress_below)
     assert traced == set(facts)
 
 
@@ -173,6 +173,13 @@ def test_the_pages_type_no_result(source):
         assert set(re.findall(r"\b\d+\.\d+%?", prose)) <= {"4.0", "0.5"}, path.name
 
 
+@pytest.mark.parametrize("word", ["taiwan", "twd", "ledger", "six months", "2005", "the bank"])
+def test_the_pages_are_of_no_study_in_particular(word):
+    for path in (ROOT / "reports" / "model_risk").glob("*.qmd"):
+        prose = re.sub(r"\{\{<.*?>\}\}|\{#[^}]*\}|@[\w-]+", "", path.read_text(encoding="utf-8"))
+        assert word not in " ".join(prose.lower().split()), path.name
+
+
 def test_the_report_reads_aggregates_only(run):
     entries = run.manifest["artifacts"]
     assert {entries[name]["sensitivity"] for name in reads()} == {"aggregate"}
@@ -191,6 +198,14 @@ def test_no_applicant_is_in_the_report(run, page, source):
 
 
 PEOPLE = {"Applicants", "Applicants left", "Left out", "Defaults", "Goods", "In holdout"}
+PEOPLE |= {
+    "Rows",
+    "Without consent",
+    "Of nobody in the study",
+    "Not known at application",
+    "Set aside",
+    "Used",
+}
 PEOPLE |= {"Goods approved", "Goods declined", "Bads approved", "Bads declined"}
 
 

@@ -8,6 +8,7 @@ import pytest
 from workbench.reporting.tables import (
     MISSING,
     Column,
+    Table,
     count,
     format_interval,
     format_number,
@@ -16,6 +17,7 @@ from workbench.reporting.tables import (
     number,
     percent,
     text,
+    unbroken,
     verbatim,
 )
 
@@ -161,8 +163,37 @@ def test_a_count_that_is_not_known():
     assert stripped(table)[0] == ["other", MISSING]
 
 
-def test_an_empty_table():
-    assert markdown_table(groups(1).head(0), COLUMNS) == "*None.*\n"
+def test_an_empty_table_is_a_table_that_says_so():
+    """A reference to the table must find one."""
+    lines = markdown_table(groups(1).head(0), COLUMNS[:3], empty="no <b>group</b>").splitlines()
+    assert lines[0] == "| Group | Applicants | Approved |"
+    assert lines[2:] == [rf"| no \<b\>group\<\/b\> | {MISSING} | {MISSING} |"]
+    assert stripped(markdown_table(groups(1).head(0), COLUMNS[:2])) == [["none", MISSING]]
+
+
+def test_a_text_that_stays_on_one_line():
+    frame = pl.DataFrame({"day": ["2026-11-23", None, HOSTILE]})
+    shown = [row[0] for row in stripped(markdown_table(frame, [unbroken("day", "Since")]))]
+    assert shown[:2] == ["[2026-11-23]{.unbroken}", MISSING]
+    assert shown[2].count("[") - shown[2].count("\\[") == 1
+
+
+LONG = Table("a/b", COLUMNS[:2], whole="All groups", longest=3, brief=lambda frame: frame.head(2))
+
+
+@pytest.mark.parametrize(("rows", "long"), [(0, False), (3, False), (4, True)])
+def test_a_table_is_long_beyond_its_longest(rows, long):
+    assert LONG.is_long(pl.concat([groups(20)] * 4).head(rows)) is long
+
+
+def test_a_table_without_a_place_for_all_rows_is_never_cut():
+    assert not Table("a/b", COLUMNS[:2]).is_long(pl.concat([groups(20)] * 200))
+
+
+@pytest.mark.parametrize(("applicants", "kept"), [(9, 0), (10, 1)])
+def test_rows_of_few_people_are_left_out_before_anything_is_made_of_them(applicants, kept):
+    table = Table("a/b", COLUMNS[:2], least="applicants")
+    assert table.rows(groups(applicants), suppress_below=10).height == kept
 
 
 def test_the_head_and_the_alignment():

@@ -8,26 +8,41 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import DataError
+from workbench.statistics.proportions import wilson
 
 SAMPLES = ("development", "calibration", "holdout")
+OUT_OF_TIME = "out_of_time"
 LEAST_DEFAULTS = 20
 
 
-def draw_samples(applicants: pl.DataFrame, *, shares: Mapping[str, float], seed: int) -> pl.DataFrame:
+def draw_samples(
+    applicants: pl.DataFrame, *, shares: Mapping[str, float], out_of_time_from: str = "", seed: int
+) -> pl.DataFrame:
     """Assign every applicant to one sample, at random within defaults and within goods.
 
-    Parameters: `applicants` with applicant_id and default; `shares` of the three samples, adding up to 1.
-    Returns applicant_id and sample, sorted by applicant_id. Raises DataError when a sample would hold
-    fewer than 20 defaults or goods. There is no application date here, so no sample is out of time.
+    Parameters: `applicants` with applicant_id, default and vintage (month of application); `shares` of the three
+    samples, adding up to 1. Applications from the month `out_of_time_from` on are the out-of-time sample, which
+    is never fitted on. Returns applicant_id, sample and vintage, sorted by applicant_id. Raises DataError when a
+    sample would hold fewer than 20 defaults or goods.
     """
     generator = np.random.default_rng(seed)
+    late = pl.col("vintage") >= out_of_time_from if out_of_time_from else pl.lit(False)
+    later = applicants.filter(late).select("applicant_id", sample=pl.lit(OUT_OF_TIME))
+    if out_of_time_from and not 0 < later.height < applicants.height:
+        raise DataError(
+            f"data.out_of_time_from {out_of_time_from}: {later.height:,} of {applicants.height:,} applications",
+            [f"applications are from {applicants['vintage'].min()!s} to {applicants['vintage'].max()!s}"],
+        )
+    earlier = applicants.filter(~late).group_by("default")
     parts = [
         _assign(group["applicant_id"].sort(), shares, generator)
-        for _, group in sorted(applicants.group_by("default"), key=lambda item: str(item[0]))
+        for _, group in sorted(earlier, key=lambda item: str(item[0]))
     ]
-    samples = pl.concat(parts).sort("applicant_id")
+    samples = pl.concat([*parts, later]).sort("applicant_id")
     _check_sizes(sample_table(samples, applicants))
-    return samples
+    return samples.join(
+        applicants.select("applicant_id", "vintage"), on="applicant_id", maintain_order="left"
+    )
 
 
 def sample_table(samples: pl.DataFrame, applicants: pl.DataFrame) -> pl.DataFrame:
@@ -37,7 +52,8 @@ def sample_table(samples: pl.DataFrame, applicants: pl.DataFrame) -> pl.DataFram
         .group_by("sample")
         .agg(pl.len().cast(pl.Int64).alias("applicants"), pl.col("default").sum().alias("defaults"))
     )
-    order = pl.DataFrame({"sample": SAMPLES})
+    used = [*SAMPLES, *([OUT_OF_TIME] if OUT_OF_TIME in counts["sample"] else [])]
+    order = pl.DataFrame({"sample": used})
     filled = order.join(counts, on="sample", how="left", maintain_order="left").fill_null(0)
     return filled.with_columns(
         (pl.col("applicants") - pl.col("defaults")).alias("goods"),
@@ -49,16 +65,62 @@ def group_table(protected: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     """Return attribute, group and the number of applicants of each group in all and in the holdout sample."""
     frame = protected.join(samples, on="applicant_id")
     tables = [
-        frame.group_by(pl.col(name).alias("group"))
+        frame.group_by(pl.col(name).fill_null("not known").alias("group"))
         .agg(
             pl.len().cast(pl.Int64).alias("applicants"),
             (pl.col("sample") == "holdout").sum().cast(pl.Int64).alias("holdout"),
         )
         .sort("group")
         .select(pl.lit(name).alias("attribute"), pl.all())
-        for name in ("sex", "age_band", "education", "marital_status")
+        for name in protected.columns
+        if name != "applicant_id"
     ]
-    return pl.concat(tables)
+    schema = {"attribute": pl.String, "group": pl.String, "applicants": pl.Int64, "holdout": pl.Int64}
+    return pl.concat([pl.DataFrame(schema=schema), *tables])
+
+
+def vintage_table(applicants: pl.DataFrame) -> pl.DataFrame:
+    """Return vintage, applicants, defaults and default_rate, oldest first."""
+    return (
+        applicants.group_by("vintage")
+        .agg(
+            pl.len().cast(pl.Int64).alias("applicants"),
+            pl.col("default").sum().alias("defaults"),
+            pl.col("default").mean().alias("default_rate"),
+        )
+        .sort("vintage")
+    )
+
+
+def representativeness_table(
+    groups: pl.DataFrame, reference: pl.DataFrame | None, *, level: float
+) -> pl.DataFrame:
+    """Compare the shares of groups in the study with a reference population's.
+
+    `groups` is a group table; `reference` has attribute, group and share. Returns attribute, group, applicants,
+    share (of the attribute's applicants), low, high (Wilson), reference, difference (share minus reference; 0 =
+    as frequent as in the reference). Empty without a reference. Raises DataError when a column is missing.
+    """
+    columns = ("attribute", "group", "applicants", "share", "low", "high", "reference", "difference")
+    if reference is None:
+        return pl.DataFrame(
+            schema=dict.fromkeys(columns[:2], pl.String) | dict.fromkeys(columns[2:], pl.Float64)
+        )
+    missing = [c for c in ("attribute", "group", "share") if c not in reference.columns]
+    if missing:
+        raise DataError(
+            "data.reference: a table of attribute, group, share", [f"no column {c!r}" for c in missing]
+        )
+    wanted = reference.select("attribute", "group", reference=pl.col("share").cast(pl.Float64))
+    joined = groups.join(wanted, on=["attribute", "group"], how="inner")
+    total = pl.col("applicants").sum().over("attribute")
+    shares = joined.with_columns(share=pl.col("applicants") / total, total=total)
+    intervals = [wilson(n, t, level=level) for n, t in shares.select("applicants", "total").iter_rows()]
+    return shares.with_columns(
+        pl.Series("low", [i.low for i in intervals], dtype=pl.Float64),
+        pl.Series("high", [i.high for i in intervals], dtype=pl.Float64),
+        difference=pl.col("share") - pl.col("reference"),
+    ).select(columns)
 
 
 def _assign(ids: pl.Series, shares: Mapping[str, float], generator: np.random.Generator) -> pl.DataFrame:

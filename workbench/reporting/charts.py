@@ -19,7 +19,7 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6
 _STYLE = Path(__file__).with_name("workbench.mplstyle")
 
 
-SHOWN = 15  # features in a ranking; the tables have them all
+SHOWN = 30  # features in a ranking; the tables have them all
 
 
 class Chart(Figure):
@@ -70,7 +70,7 @@ def _grid(rows: int, columns: int, *, height: float) -> tuple[Chart, list[Axes]]
 def feature_strength(description: pl.DataFrame) -> Chart:
     """Draw information values with their intervals, strongest first."""
     table = description.sort("information_value").tail(SHOWN)
-    figure, axes = _chart(height=4.2)
+    figure, axes = _ranking(description.height, "strongest")
     _bars(axes, table, "feature", "information_value", "iv_low", "iv_high")
     axes.set_xlabel("information value (development sample)")
     return figure
@@ -148,7 +148,7 @@ def cutoffs(table: pl.DataFrame, *, cutoff: float) -> Chart:
 @_styled
 def importance(table: pl.DataFrame) -> Chart:
     """Draw mean absolute SHAP values with their intervals, largest first."""
-    figure, axes = _chart(height=4.2)
+    figure, axes = _ranking(table.height, "most important")
     _bars(axes, table.sort("importance").tail(SHOWN), "feature", "importance", "low", "high")
     axes.set_xlabel("mean |SHAP value| (log-odds of default)")
     return figure
@@ -166,6 +166,7 @@ def dependence(table: pl.DataFrame) -> Chart:
         axes.plot(bins["middle"], bins["mean"], "o-", color=BLUE, markersize=4)
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.set(xlabel=name.replace("_", " "), ylabel="SHAP value (log-odds)")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     for axes in grid[len(names) :]:
         axes.set_visible(False)
     return figure
@@ -179,7 +180,8 @@ def examples(table: pl.DataFrame) -> Chart:
     for axes, name in zip(grid, names, strict=True):
         rows = table.filter(pl.col("example") == name).reverse().with_columns(pl.col("points").fill_null(0))
         colors = [RED if points < 0 else BLUE for points in rows["points"]]
-        axes.barh(rows["feature"] + " (" + rows["value_band"] + ")", rows["points"], color=colors)
+        features = rows["feature"].str.replace_all("_", " ")
+        axes.barh(features + " (" + rows["value_band"] + ")", rows["points"], color=colors)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_title(name, loc="left", fontsize=10)
         axes.tick_params(axis="y", labelsize=8)
@@ -242,7 +244,7 @@ def score_shift(table: pl.DataFrame) -> Chart:
 def stability(table: pl.DataFrame, *, lines: Sequence[float]) -> Chart:
     """Draw the stability index of score and features on a log scale, with what chance alone gives."""
     rows = table.sort("stability").tail(SHOWN)
-    figure, axes = _chart(height=4.2)
+    figure, axes = _ranking(table.height, "largest")
     labels = rows["name"].str.replace_all("_", " ")
     axes.plot(rows["stability"].clip(1e-5), labels, "o", color=BLUE, label="this batch")
     axes.plot(
@@ -257,9 +259,18 @@ def stability(table: pl.DataFrame, *, lines: Sequence[float]) -> Chart:
         axes.axvline(line, color=GREY, linestyle="--", linewidth=1)
     axes.set_xscale("log")
     axes.set_xlabel("population stability index (log scale; dashed: customary lines)")
-    axes.tick_params(axis="y", labelsize=8)
+    axes.tick_params(axis="y", labelsize=7)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
+
+
+def _ranking(rows: int, which: str) -> tuple[Chart, Axes]:
+    """Return a chart as high as its ranking needs; a ranking that is cut says so in its title."""
+    figure, axes = _chart(height=1.2 + 0.16 * min(rows, SHOWN))
+    axes.set_ymargin(0.01)
+    if rows > SHOWN:
+        figure.suptitle(f"The {SHOWN} {which} of {rows}", fontsize=10)
+    return figure, axes
 
 
 def _bars(axes: Axes, table: pl.DataFrame, name: str, value: str, low: str, high: str) -> None:
@@ -267,7 +278,7 @@ def _bars(axes: Axes, table: pl.DataFrame, name: str, value: str, low: str, high
     spread = [(table[value] - table[low]).fill_null(0), (table[high] - table[value]).fill_null(0)]
     axes.barh(labels, table[value], color="#9CC7E0")
     axes.errorbar(table[value], range(table.height), xerr=spread, fmt="none", ecolor=BLUE, capsize=2)
-    axes.tick_params(axis="y", labelsize=8)
+    axes.tick_params(axis="y", labelsize=7)
 
 
 def _line(model: str) -> dict[str, Any]:

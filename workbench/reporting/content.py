@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
-from workbench.reporting.tables import Column, count, interval, number, percent, text, verbatim
+from workbench.reporting.data_content import DATA_TABLES
+from workbench.reporting.tables import (
+    Column,
+    Prepare,
+    Table,
+    count,
+    interval,
+    number,
+    percent,
+    text,
+    unbroken,
+    verbatim,
+)
 
-Prepare = Callable[[pl.DataFrame], pl.DataFrame]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the report: an aggregate artifact and the columns shown of it."""
-
-    artifact: str
-    columns: Sequence[Column]
-    counts: Sequence[str] = ()
-    within: str = ""
-    prepare: Prepare = field(default=lambda frame: frame)
+_SAMPLES = ("development", "calibration", "holdout", "out_of_time")
+_PROXIES = 20  # pairs of feature and attribute shown
+_MEMBERS = {1: "higher values", -1: "lower values"}
+_BRIEF = 8  # characteristics of a long scorecard that its chapter shows
 
 
 def of_metric(name: str) -> Prepare:
@@ -59,93 +62,25 @@ def _judged(row: dict[str, Any]) -> str:
 
 _OUTCOMES = {"goods_approved": "Goods approved", "goods_declined": "Goods declined"}
 _OUTCOMES |= {"bads_approved": "Bads approved", "bads_declined": "Bads declined"}
-_DIRECTIONS = {1: "higher value, higher PD", -1: "higher value, lower PD", 0: "none"}
 
-TABLES: Mapping[str, Table] = {
-    "data_contract": Table(
-        "data/contract",
-        [
-            text("table", "Table"),
-            verbatim("column", "Column"),
-            text("type", "Type"),
-            text("allowed", "Allowed"),
-        ],
-    ),
-    "data_ledger": Table(
-        "data/ledger",
-        [
-            verbatim("month", "Month"),
-            count("statements", "Statements"),
-            percent("late_share", "Late"),
-            percent("unused_share", "Without use"),
-            count("median_billed", "Median bill (TWD)"),
-            count("median_paid", "Median payment (TWD)"),
-        ],
-    ),
-    "data_quality": Table(
-        "data/quality",
-        [
-            text("issue", "Issue"),
-            text("meaning", "Meaning"),
-            count("applicants", "Applicants"),
-            percent("share", "Share"),
-            text("decision", "Decision"),
-        ],
-        counts=["applicants"],
-    ),
-    "data_waterfall": Table(
-        "data/waterfall",
-        [
-            text("step", "Step"),
-            count("excluded", "Left out"),
-            count("applicants", "Applicants left"),
-            percent("default_rate", "Default rate"),
-        ],
-        counts=["excluded"],
-    ),
-    "data_samples": Table(
-        "data/samples_table",
-        [
-            text("sample", "Sample"),
-            count("applicants", "Applicants"),
-            count("defaults", "Defaults"),
-            count("goods", "Goods"),
-            percent("default_rate", "Default rate"),
-        ],
-    ),
-    "data_groups": Table(
-        "data/groups",
-        [
-            text("attribute", "Attribute"),
-            text("group", "Group"),
-            count("applicants", "Applicants"),
-            count("holdout", "In holdout"),
-        ],
-        counts=["applicants", "holdout"],
-        within="attribute",
-    ),
-    "features_catalogue": Table(
-        "features/catalogue",
-        [
-            text("feature", "Feature"),
-            text("definition", "Definition"),
-            text("unit", "Unit"),
-            text("data_category", "Data category"),
-            Column("Expected", lambda row: _DIRECTIONS[row["monotone"]], is_text=True),
-        ],
-    ),
-    "features_description": Table(
-        "features/description",
-        [
-            text("feature", "Feature"),
-            percent("missing_share", "Missing"),
-            number("information_value", "Information value"),
-            interval("Interval", "iv_low", "iv_high"),
-            number("direction", "Rank correlation"),
-            number("stability", "PSI"),
-            number("stability_noise", "Noise"),
-        ],
-    ),
+
+def _widest(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep the characteristics whose points differ most between their attributes."""
+    spans = frame.group_by("characteristic", maintain_order=True).agg(
+        span=pl.col("points").max() - pl.col("points").min()
+    )
+    widest = spans.sort("span", descending=True, maintain_order=True).head(_BRIEF)
+    return frame.filter(pl.col("characteristic").is_in(widest["characteristic"].to_list()))
+
+
+def _in_order_of_use(frame: pl.DataFrame) -> pl.DataFrame:
+    place = pl.col("sample").replace_strict(
+        {name: i for i, name in enumerate(_SAMPLES)}, default=len(_SAMPLES)
+    )
+    return frame.sort(place, "sample")
+
+
+_MODEL_TABLES: Mapping[str, Table] = {
     "training_trials": Table(
         "training/trials",
         [
@@ -174,9 +109,14 @@ TABLES: Mapping[str, Table] = {
         ],
         counts=["applicants", "defaults"],
         prepare=_with_defaults,
+        whole="Points of the whole scorecard",
+        longest=120,
+        brief=_widest,
     ),
     "training_left_out": Table(
-        "training/left_out", [text("characteristic", "Characteristic"), text("reason", "Reason")]
+        "training/left_out",
+        [text("characteristic", "Characteristic"), text("reason", "Reason")],
+        whole="Every characteristic that is not in the scorecard, and why",
     ),
     "validation_calibration": Table(
         "validation/calibration",
@@ -222,6 +162,7 @@ TABLES: Mapping[str, Table] = {
             interval("Interval"),
             percent("share", "Share"),
         ],
+        whole="Importance of every feature, the largest first",
     ),
     "explanation_reasons": Table(
         "explanation/reasons_table",
@@ -249,6 +190,20 @@ TABLES: Mapping[str, Table] = {
     "fairness_true_positives": _compared("true_positive_rate_difference", "Difference"),
     "fairness_false_positives": _compared("false_positive_rate_difference", "Difference"),
     "fairness_scores": _compared("standardized_mean_difference", "Difference (SD)"),
+    "fairness_proxies": Table(
+        "fairness/proxies",
+        [
+            text("feature", "Feature"),
+            text("attribute", "Attribute"),
+            text("group", "Group"),
+            count("applicants", "Applicants"),
+            number("strength", "AUC for membership"),
+            interval("Interval"),
+            Column("The group has", lambda row: _MEMBERS[row["direction"]], is_text=True),
+        ],
+        counts=["applicants"],
+        prepare=lambda frame: frame.head(_PROXIES),
+    ),
     "scoring_by_sample": Table(
         "scoring/by_sample",
         [
@@ -256,8 +211,10 @@ TABLES: Mapping[str, Table] = {
             count("applicants", "Applicants"),
             percent("approval_rate", "Approval rate"),
             percent("mean_prob_default", "Mean PD"),
-            number("median_score", "Median score", 1),
+            number("median_score", "Median score (points)", 1),
         ],
+        counts=["applicants"],
+        prepare=_in_order_of_use,
     ),
     "monitoring_shifts": Table(
         "monitoring/shifts",
@@ -267,6 +224,23 @@ TABLES: Mapping[str, Table] = {
             interval("Interval"),
             number("noise", "Chance alone", 4),
         ],
+        whole="Stability of the score and of every feature, the largest index first",
+    ),
+    "monitoring_months": Table(
+        "monitoring/months",
+        [
+            unbroken("vintage", "Month"),
+            count("applicants", "Applicants"),
+            number("score", "PSI of the score"),
+            number("score_noise", "Chance alone"),
+            Column("Beyond", lambda row: "yes" if row["score_beyond"] else "no", is_text=True),
+            count("beyond", "Features beyond chance"),
+            text("furthest", "Furthest"),
+        ],
+        counts=["applicants"],
+        within="whole",
+        prepare=lambda frame: frame.with_columns(whole=pl.lit("study")),
+        empty="the applications have no month",
     ),
     "monitoring_triggers": Table(
         "monitoring/triggers",
@@ -278,3 +252,5 @@ TABLES: Mapping[str, Table] = {
         ],
     ),
 }
+
+TABLES: Mapping[str, Table] = {**DATA_TABLES, **_MODEL_TABLES}

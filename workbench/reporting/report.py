@@ -16,8 +16,8 @@ from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
 from workbench.reporting.embedded import Format
 from workbench.reporting.figures import FIGURES, reads
+from workbench.reporting.open_items import open_items, out_of_time
 from workbench.reporting.render import Renderer, render
-from workbench.reporting.tables import markdown_table
 from workbench.run import Run, describe_artifact
 from workbench.store import digest, digest_files, write_whole
 
@@ -53,7 +53,10 @@ def report_inputs(manifest: Mapping[str, Any], renderer: Renderer) -> str:
     read = {name: manifest["artifacts"].get(name, {}).get("sha256") for name in _reads()}
     files = [*(ROOT / "reports").rglob("*"), *(ROOT / "workbench" / "reporting").rglob("*")]
     code = digest_files([path for path in files if path.is_file() and path.suffix != ".pyc"], ROOT)
-    about = [manifest[key] for key in ("run_id", "created", "params_sha256", "packages", "code", "engine")]
+    about = [
+        manifest[key]
+        for key in ("run_id", "created", "params_sha256", "packages", "code", "engine", "sources")
+    ]
     return digest(read, code, about, renderer, shutil.which("quarto") or "")
 
 
@@ -96,27 +99,38 @@ def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], source: 
     generated.mkdir()
     figures.mkdir()
     frames = {name: pl.read_parquet(run.checked_path(name)) for name in reads()}
-    for name, table in TABLES.items():
-        shown = markdown_table(
-            table.prepare(frames[table.artifact]),
-            table.columns,
-            counts=table.counts,
-            suppress_below=study.report.suppress_below,
-            within=table.within,
-        )
+    pages = _tables(frames, study.report.suppress_below) | _others(facts, study, manifest, frames)
+    for name, shown in pages.items():
         (generated / f"{name}.md").write_text(shown, encoding="utf-8")
     for name, figure in FIGURES.items():
         (figures / f"{name}.svg").write_bytes(figure.draw(frames[figure.artifact], study).svg())
-    for name, shown in _appendix(facts, study, manifest).items():
-        (generated / f"{name}.md").write_text(shown, encoding="utf-8")
 
 
-def _appendix(facts: list[dict[str, Any]], study: Study, manifest: Mapping[str, Any]) -> dict[str, str]:
+def _tables(frames: Mapping[str, pl.DataFrame], below: int) -> dict[str, str]:
+    """Return each chapter's tables, and those that are too long for a chapter as one page, `all_rows`."""
+    pages, whole = {}, []
+    for name, table in TABLES.items():
+        rows = table.rows(frames[table.artifact], suppress_below=below)
+        long = table.is_long(rows)
+        pages[name] = table.markdown(table.brief(rows) if long else rows, suppress_below=below)
+        if long:
+            shown = table.markdown(rows, suppress_below=below)
+            whole.append(f"::: {{#tbl-all-{name.replace('_', '-')}}}\n{shown}\n{table.whole}.\n:::\n")
+    return pages | {"all_rows": "\n".join(whole) or "The tables of the chapters have every row.\n"}
+
+
+def _others(
+    facts: list[dict[str, Any]], study: Study, manifest: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]
+) -> dict[str, str]:
+    below = study.report.suppress_below
     return {
-        "lines": evidence.lines_table(facts),
-        "open_items": evidence.open_items(facts, study),
-        "facts": evidence.facts_table(facts),
-        "artifacts": evidence.artifacts_table(manifest),
+        "lines": evidence.lines_table(facts, suppress_below=below),
+        "open_items": open_items(facts, study, frames),
+        "out_of_time": out_of_time(frames["data/samples_table"], study),
+        "limits": evidence.limits_list(study),
+        "sources": evidence.sources_table(study, manifest),
+        "facts": evidence.facts_table(facts, suppress_below=below),
+        "artifacts": evidence.artifacts_table(manifest, suppress_below=below),
         "parameters": evidence.parameters_table(study),
         "packages": evidence.packages_table(manifest),
     }

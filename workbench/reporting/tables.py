@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -11,7 +11,9 @@ import polars as pl
 from workbench.reporting.markdown import escape_markdown
 
 Row = dict[str, Any]
+Prepare = Callable[[pl.DataFrame], pl.DataFrame]
 MISSING = "–"
+LONGEST = 30  # rows in a chapter of a table that has one row for each feature
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -25,6 +27,47 @@ class Column:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table of the report: an aggregate artifact and the columns shown of it.
+
+    `counts` are hidden where they are small, `within` as in `markdown_table`; rows whose `least` count is
+    small are left out before `prepare` sees them. `whole` is the caption of a table that may be long: with
+    more than `longest` rows its chapter shows what `brief` keeps, and all rows stand in the appendix.
+    """
+
+    artifact: str
+    columns: Sequence[Column]
+    counts: Sequence[str] = ()
+    within: str = ""
+    least: str = ""
+    prepare: Prepare = field(default=lambda frame: frame)
+    whole: str = ""
+    longest: int = LONGEST
+    brief: Prepare = field(default=lambda frame: frame.head(LONGEST))
+    empty: str = "none"
+
+    def rows(self, frame: pl.DataFrame, *, suppress_below: int) -> pl.DataFrame:
+        """Return the rows to print of the artifact."""
+        known = frame.filter(pl.col(self.least) >= suppress_below) if self.least and frame.height else frame
+        return self.prepare(known)
+
+    def is_long(self, rows: pl.DataFrame) -> bool:
+        """Return whether the chapter shows only the rows that matter most."""
+        return bool(self.whole) and rows.height > self.longest
+
+    def markdown(self, rows: pl.DataFrame, *, suppress_below: int) -> str:
+        """Return these rows as a pipe table."""
+        return markdown_table(
+            rows,
+            self.columns,
+            counts=self.counts,
+            suppress_below=suppress_below,
+            within=self.within,
+            empty=self.empty,
+        )
+
+
 def text(name: str, header: str) -> Column:
     """Show a text; underscores of identifiers become spaces."""
     return Column(header, lambda row: _words(row[name]), is_text=True)
@@ -32,7 +75,22 @@ def text(name: str, header: str) -> Column:
 
 def verbatim(name: str, header: str) -> Column:
     """Show a text as it is, such as an identifier to look up."""
-    return Column(header, lambda row: escape_markdown(str(row[name])), is_text=True)
+    return Column(
+        header,
+        lambda row: MISSING if row[name] is None else escape_markdown(str(row[name])) or MISSING,
+        is_text=True,
+    )
+
+
+def unbroken(name: str, header: str) -> Column:
+    """Show a short text as it is and on one line, such as a date or the id of a rule."""
+    plain = verbatim(name, header)
+
+    def show(row: Row) -> str:
+        shown = plain.show(row)
+        return shown if shown == MISSING else f"[{shown}]{{.unbroken}}"
+
+    return Column(header, show, is_text=True)
 
 
 def count(name: str, header: str) -> Column:
@@ -62,18 +120,21 @@ def markdown_table(
     counts: Sequence[str] = (),
     suppress_below: int = 0,
     within: str = "",
+    empty: str = "none",
 ) -> str:
     """Return a pipe table; rows with a count from 1 to `suppress_below` - 1 in `counts` show no number.
+
+    A frame without rows gives one row that says `empty`, so that a reference to the table finds a table.
 
     `within` names the column whose groups add up to a known total: where one row of a group is hidden, the
     one with the next smallest count is hidden as well, or the first would follow by subtraction.
     """
-    if frame.height == 0:
-        return "*None.*\n"
     lines = [
         _line([escape_markdown(column.header) for column in columns]),
         _line([":---" if column.is_text else "---:" for column in columns]),
     ]
+    if frame.height == 0:
+        lines.append(_line([escape_markdown(empty), *[MISSING] * (len(columns) - 1)]))
     rows = list(frame.iter_rows(named=True))
     hidden = {
         index: small

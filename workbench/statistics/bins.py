@@ -84,8 +84,8 @@ def information_value(
     """
     counts = np.stack(checked_counts(goods=goods, bads=bads))
     draws = multinomial_replicates(counts, replicates=replicates, seed=seed).reshape(-1, *counts.shape)
-    value = float(_divergence(counts[0], counts[1]))
-    drawn = _divergence(draws[:, 0], draws[:, 1])
+    value = float(divergence(counts[0], counts[1]))
+    drawn = divergence(draws[:, 0], draws[:, 1])
     return bias_corrected_estimate(
         value, drawn, level=level, method=f"bootstrap, {replicates} replicates", least=0.0
     )
@@ -108,13 +108,13 @@ def population_stability_index(
     """
     before, after = checked_counts(expected=expected, actual=actual)
     generator = np.random.default_rng(seed)
-    drawn = _divergence(
+    drawn = divergence(
         multinomial_replicates(before, replicates=replicates, seed=generator),
         multinomial_replicates(after, replicates=replicates, seed=generator),
     )
     method = f"bootstrap, {replicates} replicates"
     return bias_corrected_estimate(
-        float(_divergence(before, after)), drawn, level=level, method=method, least=0.0
+        float(divergence(before, after)), drawn, level=level, method=method, least=0.0
     )
 
 
@@ -138,7 +138,7 @@ def psi_null_quantile(
     generator = np.random.default_rng(seed)
     first = multinomial_replicates(before, replicates=replicates, seed=generator)
     second = generator.multinomial(actual_total, before / before.sum(), size=replicates)
-    return float(np.quantile(_divergence(first, second), level))
+    return float(np.quantile(divergence(first, second), level))
 
 
 def _edges_below(known: FloatArray, top: float) -> list[float]:
@@ -159,7 +159,7 @@ def _log_ratio(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.log(np.where(first > 0, first, 1.0)) - np.log(np.where(second > 0, second, 1.0))
 
 
-def _divergence(first: FloatArray | IntArray, second: FloatArray | IntArray) -> FloatArray:
+def divergence(first: FloatArray | IntArray, second: FloatArray | IntArray) -> FloatArray:
     """Return Jeffreys' divergence along the last axis; symmetric, so it is both the IV and the PSI."""
     left, right = _shares(first, second)
     return np.asarray(((left - right) * _log_ratio(left, right)).sum(axis=-1))

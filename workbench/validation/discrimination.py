@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import exp, isfinite, log
+from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 import polars as pl
@@ -12,66 +12,19 @@ from numpy.typing import ArrayLike
 from workbench.statistics.bootstrap import multinomial_replicates
 from workbench.statistics.estimate import (
     Estimate,
-    PairedComparison,
     bounded,
-    normal_estimate,
     normal_quantile,
-    paired_comparison,
 )
+from workbench.statistics.ranking import auc, compare_auc
 from workbench.statistics.samples import FloatArray, IntArray, checked_sample
 
-DELONG = "DeLong"
+__all__ = ["auc", "compare_auc", "gini", "ks", "roc_table"]
 KS_CELLS = 2_000
 """Most cells the KS bootstrap works on; neighbouring probabilities share one above it."""
 KS_CHUNK = 200
 KS_BIAS_SEEN = 2 ** (2 / 3) - 1
 """Share of the bias of a largest gap that its bootstrap shows: near its top the gap is a parabola with
 Brownian noise, whose maximum exceeds the top by a multiple of variance^(2/3); a replicate has it twice."""
-
-
-@dataclass(frozen=True)
-class Placements:
-    """DeLong's structural components: for each bad the share of goods it is ranked riskier than, ties as a
-    half [bads], and for each good the share of bads it is ranked safer than [goods].
-    """
-
-    bads: FloatArray
-    goods: FloatArray
-
-    def __sub__(self, other: Placements) -> Placements:
-        return Placements(self.bads - other.bads, self.goods - other.goods)
-
-    @property
-    def mean(self) -> float:
-        """The AUC, or the difference of two."""
-        return float(self.bads.mean())
-
-    @property
-    def standard_error(self) -> float:
-        """DeLong's standard error of `mean`; NaN with a single good or bad."""
-        if min(self.bads.size, self.goods.size) < 2:
-            return float("nan")
-        variance = self.bads.var(ddof=1) / self.bads.size + self.goods.var(ddof=1) / self.goods.size
-        return float(np.sqrt(variance))
-
-
-def auc(default: ArrayLike, prob_default: ArrayLike, *, level: float = 0.95) -> Estimate:
-    """Return the chance that a random bad has a higher prob_default than a random good, ties as a half.
-
-    1 = ranks perfectly, 0.5 = no better than chance, 0 = ranks backwards. DeLong's variance, with the
-    interval built on the log-odds of the AUC, so that it stays inside (0, 1) and covers well near 1. Without
-    interval where the ranking is perfect or a class has a single applicant.
-
-    `default`: 0 or 1 [applicants]; `prob_default`: [0, 1] [applicants]. Time O(n log n).
-
-    Raises:
-        DataError: lengths that differ, values that are missing or out of range, one class only.
-
-    Reference: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44: 837-845; Pepe (2003), The Statistical
-    Evaluation of Medical Tests, section 5.2, for the log-odds.
-    """
-    sample = checked_sample(default, probabilities={"prob_default": prob_default}, both_classes=True)
-    return _logit_interval(_placements(*sample), level)
 
 
 def gini(default: ArrayLike, prob_default: ArrayLike, *, level: float = 0.95) -> Estimate:
@@ -82,25 +35,6 @@ def gini(default: ArrayLike, prob_default: ArrayLike, *, level: float = 0.95) ->
     area = auc(default, prob_default, level=level)
     value, low, high = (None if end is None else 2 * end - 1 for end in (area.value, area.low, area.high))
     return replace(area, value=value, low=low, high=high)
-
-
-def compare_auc(
-    default: ArrayLike, champion: ArrayLike, challenger: ArrayLike, *, level: float = 0.95
-) -> PairedComparison:
-    """Return the challenger's AUC minus the champion's on the same applicants, by paired DeLong.
-
-    Above 0 = the challenger ranks better, 0 = no difference. `default`: 0 or 1 [applicants]; `champion`,
-    `challenger`: each model's prob_default [applicants].
-
-    Raises:
-        DataError: as `auc`.
-
-    Reference: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44: 837-845.
-    """
-    models = {"champion": champion, "challenger": challenger}
-    bad, old, new = checked_sample(default, probabilities=models, both_classes=True)
-    gap = _placements(bad, new) - _placements(bad, old)
-    return paired_comparison(gap.mean, gap.standard_error, level=level, method=f"paired {DELONG}")
 
 
 def ks(
@@ -145,28 +79,6 @@ def roc_table(default: ArrayLike, prob_default: ArrayLike, *, points: int = 101)
     grid = np.linspace(0, 1, points)
     curve = np.interp(grid, np.append(0.0, _cumulative_share(goods)), np.append(0.0, _cumulative_share(bads)))
     return pl.DataFrame({"goods_flagged": grid, "bads_caught": curve})
-
-
-def _placements(bad: FloatArray, prob: FloatArray) -> Placements:
-    bads, goods = prob[bad == 1], prob[bad == 0]
-    return Placements(_share_below(bads, goods), 1 - _share_below(goods, bads))
-
-
-def _share_below(values: FloatArray, others: FloatArray) -> FloatArray:
-    ranked = np.sort(others)
-    both = np.searchsorted(ranked, values, side="left") + np.searchsorted(ranked, values, side="right")
-    return np.asarray(both / (2 * ranked.size))
-
-
-def _logit_interval(placements: Placements, level: float) -> Estimate:
-    area, error = placements.mean, placements.standard_error
-    if not 0 < area < 1:
-        return Estimate(area, None, None, level, f"no interval: {DELONG} finds no variation")
-    logit = normal_estimate(
-        log(area / (1 - area)), error / (area * (1 - area)), level=level, method=f"{DELONG} on log-odds"
-    )
-    low, high = (None if end is None else 1 / (1 + exp(-end)) for end in (logit.low, logit.high))
-    return replace(logit, value=area, low=low, high=high)
 
 
 def _counts_by_risk(bad: FloatArray, prob: FloatArray) -> tuple[FloatArray, FloatArray]:

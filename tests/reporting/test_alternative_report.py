@@ -1,0 +1,95 @@
+"""The report of a study of many sources, as its reader has it."""
+
+import re
+
+import polars as pl
+import pytest
+
+from tests.pipeline.world import finished_study
+from workbench.reporting.content import TABLES
+from workbench.run import Run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return Run.open(finished_study(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="module")
+def generated(run):
+    folder = run.folder / "report" / "source" / "_generated"
+    return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+
+
+def rows_of(text):
+    return [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()[2:]]
+
+
+def table(run, name):
+    return pl.read_parquet(run.checked_path(name))
+
+
+def test_nothing_is_left_unresolved(run):
+    page = (run.folder / "report" / "model_risk.html").read_text(encoding="utf-8")
+    assert "{{<" not in page
+    assert "?@" not in page
+    assert ">None<" not in page
+
+
+def test_every_source_is_in_the_chapter_on_data(run, generated):
+    names = [name.replace("_", "\\_") for name in run.study.data.sources]
+    assert [row[0] for row in rows_of(generated["data_inventory"])] == names
+    assert [row[0] for row in rows_of(generated["data_ledger"])] == names[1:]
+    assert [row[0] for row in rows_of(generated["sources"])] == names
+    assert "none" not in generated["sources"]
+
+
+def test_each_conditional_verdict_is_an_open_item(run, generated):
+    owed = table(run, "data/permission").filter(verdict="conditional").height
+    assert owed > 0
+    assert generated["open_items"].count("Statement on the use of") == owed
+
+
+def test_later_applications_are_told_and_not_missed(run, generated):
+    later = table(run, "data/samples_table").filter(sample="out_of_time")["applicants"].item()
+    assert f"{later:,} applicants" in generated["out_of_time"]
+    assert "callout" not in generated["out_of_time"]
+    assert "Out-of-time sample" not in generated["open_items"]
+
+
+def test_those_without_an_outcome_are_counted(run, generated):
+    waterfall = table(run, "data/waterfall")
+    count = waterfall.filter(pl.col("step").str.starts_with("no outcome"))["excluded"].item()
+    assert f"{count:,} applicants without a known outcome" in generated["open_items"]
+
+
+@pytest.mark.parametrize("name", [name for name, shown in TABLES.items() if shown.whole])
+def test_a_long_table_has_all_rows_in_the_appendix(run, generated, name):
+    shown = TABLES[name]
+    rows = shown.rows(table(run, shown.artifact), suppress_below=run.study.report.suppress_below)
+    own = f"#tbl-all-{name.replace('_', '-')}}}"
+    if not shown.is_long(rows):
+        assert own not in generated["all_rows"]
+        assert len(rows_of(generated[name])) == rows.height
+        return
+    whole = generated["all_rows"].split(own)[1].split(":::")[0].strip()
+    assert len([line for line in whole.splitlines() if line.startswith("|")]) == rows.height + 2
+    assert len(rows_of(generated[name])) < rows.height
+
+
+def test_the_strongest_features_are_in_the_chapter(run, generated):
+    strongest = table(run, "features/description")["feature"].head(30).str.replace_all("_", " ").to_list()
+    assert [row[0] for row in rows_of(generated["features_description"])] == strongest
+
+
+def test_topics_are_words_that_enough_people_used(run, generated):
+    words = table(run, "features/topics").filter(pl.col("applicants") >= run.study.report.suppress_below)
+    shown = {word for row in rows_of(generated["features_topics"]) for word in row[1].split(", ")}
+    assert shown == set(words["term"])
+
+
+def test_the_pdf_has_the_last_row_of_every_long_table(run, pdf_pages):
+    text = " ".join(pdf_pages(run.folder / "report" / "model_risk.pdf"))
+    last = table(run, "features/description")["feature"].str.replace_all("_", " ")[-1]
+    assert last in text
+    assert "Long tables, all rows" in text

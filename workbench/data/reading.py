@@ -1,0 +1,246 @@
+"""Opens a source, wherever it lies, as one lazy table: files and globs, URLs, SQL queries."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from workbench.errors import DataError, near_name
+from workbench.sources import Source, local_files
+
+_SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_PACKED = {".gz": "gzip", ".zst": "zstd"}
+_BLOCK = 1 << 20
+
+
+def scan_source(name: str, source: Source, *, root: Path, scratch: Path) -> pl.LazyFrame:
+    """Open a source as a lazy table with its own column names.
+
+    Relative paths are below `root`; what is fetched or converted lies below `scratch` for the time being.
+    Raises DataError with every fault: missing, unreadable, truncated or empty files, other encodings, schemas
+    that differ within a glob, a query that fails.
+    """
+    files = _query(name, source, root, scratch) if source.query else _files(name, source, root, scratch)
+    formats = {file: source.format if source.format != "auto" else _format(file) for file in files}
+    faults = [
+        f"{file.name}: suffix {file.suffix or 'none'}: which format? set parquet, csv or jsonl"
+        for file, found in formats.items()
+        if not found
+    ]
+    if len(set(formats.values())) > 1 and not faults:
+        faults.append(f"files of several formats: {', '.join(sorted(set(formats.values())))}")
+    if faults:
+        raise DataError(f"source {name}: {len(faults)} fault(s)", faults)
+    form = formats[files[0]]
+    if form != "parquet":
+        files = _as_utf8(name, files, source.encoding, scratch)
+    _check_schemas(name, files, form)
+    return _scan(files, form)
+
+
+def read_reference(path: str, root: Path) -> pl.DataFrame | None:
+    """Read the reference table that the sample is compared with; None without a path."""
+    if not path:
+        return None
+    file = root / path
+    try:
+        return pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file)
+    except (OSError, pl.exceptions.PolarsError):
+        raise DataError(
+            f"data.reference {path}: not readable as Parquet or CSV", ["attribute, group, share"]
+        ) from None
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Raise DataError for a source whose fault shows only on reading to its end, such as a broken row."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"source {name}: cannot be read to its end", [_reason(error)]) from None
+
+
+def _files(name: str, source: Source, root: Path, scratch: Path) -> list[Path]:
+    if "://" in source.path or "::" in source.path or source.path.startswith("$"):
+        return _fetched(name, source.path, scratch)
+    files = local_files(source, root)
+    if not files:
+        pattern = root / source.path
+        folder = pattern.parent
+        others = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
+        raise DataError(
+            f"source {name}: {source.path}: no such file{near_name(pattern.name, others)}",
+            ["path is a file or glob below the repository, an absolute path, or a URL"],
+        )
+    return files
+
+
+def _fetched(name: str, url: str, scratch: Path) -> list[Path]:
+    import fsspec
+
+    address = _resolved(name, url)
+    folder = scratch / "fetched" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        opened = fsspec.open_files(address, mode="rb")
+        files = []
+        for index, remote in enumerate(opened):
+            target = folder / f"{index:04}-{Path(remote.path).name}"
+            with remote as stream, target.open("wb") as copy:
+                shutil.copyfileobj(stream, copy, _BLOCK)
+            files.append(target)
+    except Exception as error:  # file systems raise classes of their own
+        raise DataError(f"source {name}: the URL cannot be read", [_reason(error)]) from None
+    if not files:
+        raise DataError(f"source {name}: nothing at the URL", ["check the address and the glob"])
+    return files
+
+
+def _query(name: str, source: Source, root: Path, scratch: Path) -> list[Path]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    uri = _resolved(name, source.database)
+    target = scratch / "fetched" / f"{name}.parquet"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _connection(name, uri, root) as connection, connection.cursor() as cursor:
+            cursor.execute(source.query)
+            batches = cursor.fetch_record_batch()
+            # a database's own types, such as PostgreSQL's numeric, come as text that says what it is
+            types = [getattr(field.type, "storage_type", field.type) for field in batches.schema]
+            schema = pa.schema(list(zip(batches.schema.names, types, strict=True)))
+            with pq.ParquetWriter(target, schema) as writer:
+                for batch in batches:
+                    plain = [getattr(column, "storage", column) for column in batch.columns]
+                    writer.write_batch(pa.record_batch(plain, schema=schema))
+    except DataError:
+        raise
+    except Exception as error:  # the drivers raise classes of their own
+        raise DataError(f"source {name}: the query failed", [_reason(error)]) from None
+    return [target]
+
+
+def _connection(name: str, uri: str, root: Path) -> Any:
+    if uri.startswith(("postgresql://", "postgres://")):
+        from adbc_driver_postgresql import dbapi
+
+        return dbapi.connect(uri)
+    if uri.startswith("sqlite:///"):
+        from adbc_driver_sqlite import dbapi as sqlite
+
+        file = root / uri.removeprefix("sqlite:///")
+        if not file.is_file():
+            raise DataError(
+                f"source {name}: no such SQLite file", ["sqlite:///folder/file.db, below the repository"]
+            )
+        return sqlite.connect(str(file))
+    raise DataError(f"source {name}: database", ["write postgresql://... or sqlite:///file.db, or $NAME"])
+
+
+def _resolved(name: str, address: str) -> str:
+    if not address.startswith("$"):
+        return address
+    value = os.environ.get(address[1:], "")
+    if not value:
+        raise DataError(f"source {name}: environment variable {address[1:]} is not set", ["export it first"])
+    return value
+
+
+def _format(file: Path) -> str:
+    plain = file.with_suffix("") if file.suffix in _PACKED else file
+    return _SUFFIXES.get(plain.suffix.lower(), "")
+
+
+def _as_utf8(name: str, files: list[Path], encoding: str, scratch: Path) -> list[Path]:
+    """Check that text files, also packed ones, have the encoding the study names; convert those not UTF-8."""
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)
+    except LookupError:
+        raise DataError(
+            f"source {name}: encoding {encoding!r} is unknown", ["such as utf-8, latin-1"]
+        ) from None
+    same = codecs.lookup(encoding).name in ("utf-8", "ascii")
+    found, faults = [], []
+    for index, file in enumerate(files):
+        plain = file.stem if file.suffix in _PACKED else file.name
+        target = scratch / "converted" / name / f"{index:04}-{plain}"
+        try:
+            found.append(file if same else target)
+            _decode(file, decoder("strict"), None if same else target)
+        except UnicodeDecodeError:
+            faults.append(
+                f"{file.name}: not in {encoding}; set encoding, such as latin-1 or cp1252 or utf-16"
+            )
+        except OSError as error:
+            faults.append(f"{file.name}: unreadable or truncated ({_reason(error)})")
+    if faults:
+        raise DataError(f"source {name}: text in another encoding, or no text", faults)
+    return found
+
+
+def _decode(file: Path, decoder: codecs.IncrementalDecoder, target: Path | None) -> None:
+    import pyarrow as pa
+
+    if target:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    packing = _PACKED.get(file.suffix)
+    place = target or Path(os.devnull)
+    with (
+        pa.input_stream(str(file), compression=packing) as stream,
+        place.open("w", encoding="utf-8", newline="") as copy,
+    ):
+        while block := stream.read(_BLOCK):
+            text = decoder.decode(block)
+            if target:
+                copy.write(text)
+        decoder.decode(b"", final=True)
+
+
+def _check_schemas(name: str, files: list[Path], form: str) -> None:
+    faults: list[str] = []
+    schemas: dict[Path, pl.Schema] = {}
+    rows = 0
+    for file in files:
+        try:
+            scanned = _scan([file], form)
+            schemas[file] = scanned.collect_schema()
+            rows += 0 if rows else scanned.head(1).collect().height
+        except (pl.exceptions.PolarsError, OSError) as error:
+            faults.append(f"{file.name}: unreadable, truncated, empty or no {form} ({_reason(error)})")
+    first = next(iter(schemas.values()), pl.Schema())
+    for file, schema in schemas.items():
+        different = sorted(column for column in {*schema, *first} if schema.get(column) != first.get(column))
+        if form == "csv" and not different and list(schema) != list(first):
+            different = ["their order"]
+        if different:
+            faults.append(
+                f"{file.name}: columns or types differ from {files[0].name} in {', '.join(different[:8])}"
+            )
+    if not faults and not rows:
+        faults.append("no rows; a source holds at least one")
+    if faults:
+        raise DataError(f"source {name}: {len(faults)} file(s) at fault", faults)
+
+
+def _scan(files: list[Path], form: str) -> pl.LazyFrame:
+    if form == "parquet":
+        return pl.scan_parquet(files, hive_partitioning=False, glob=False)
+    if form == "csv":
+        return pl.scan_csv(files, infer_schema=False, glob=False)
+    return pl.scan_ndjson(files, infer_schema_length=10_000)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of a library's message without quoted text, which can be data."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    parts = re.split("""["'`]""", line)
+    return "".join("..." if index % 2 else part for index, part in enumerate(parts))[:160]
