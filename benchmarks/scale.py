@@ -1,4 +1,4 @@
-"""`make scale`: synth, data and features at 100,000 and at 1,000,000 applicants, with the growth between them."""
+"""`make scale`: synth, data and features at 100,000 and 1,000,000 applicants, and the growth between."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main() -> None:
     console = Console(width=130)
     console.print(table)
     console.print(
-        "Whole commands, kernel start and imports included; memory is that of all processes of a command together."
+        "Whole commands, kernel start and imports included; memory: all processes of a command together."
     )
 
 

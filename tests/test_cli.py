@@ -106,7 +106,7 @@ def test_a_usage_error(words):
 def test_a_run_id_is_a_name_and_no_path(tmp_path, run_id):
     """The source that is missing ends the run early where the name is taken."""
     runs = tmp_path / "runs"
-    words = ["--runs", runs, "--run-id", run_id, "--set", "data.source=nowhere.parquet"]
+    words = ["--runs", runs, "--run-id", run_id, "--set", "data.sources.applicants.path=nowhere.parquet"]
     done = call(command("run", PARAMS, *words))
     assert "Traceback" not in done.stderr
     assert states(done) == {}, "the name was taken"

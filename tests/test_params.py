@@ -6,8 +6,8 @@ import yaml
 from pydantic import ValidationError
 
 from workbench.errors import ParamsError
+from workbench.kinds import Issue, MonthIssue
 from workbench.params import ROOT, SEARCH_LIMITS, STAGES
-from workbench.sources import Issue, MonthIssue
 from workbench.study import check_study
 
 PROTECTED = ("sex", "age", "education", "marital_status")

@@ -6,12 +6,9 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from workbench.kinds import KINDS, ColumnType, Issue, KindName
 from workbench.params import ROOT
 from workbench.sources import (
-    KINDS,
-    ColumnType,
-    Issue,
-    KindName,
     Rule,
     Source,
     Wide,

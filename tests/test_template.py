@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from tests.pipeline.running import call, command, refused, states
 from workbench.errors import DataError, ParamsError
+from workbench.kinds import KINDS
 from workbench.params import ROOT, Study
 from workbench.profile import Column, outward, profile, words
 from workbench.run import Run
-from workbench.sources import KINDS, ColumnFeature, Rule, Source, Wide
+from workbench.sources import ColumnFeature, Rule, Source, Wide
 from workbench.study import load_study
 from workbench.template import write_study
 

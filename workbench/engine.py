@@ -61,6 +61,13 @@ class Engine:
         frame: nw.LazyFrame[Any] = nw.from_native(table).lazy()
         return frame
 
+    def accelerate(self) -> None:
+        """Let cuML do scikit-learn's work on the GPU; must run before scikit-learn is imported."""
+        if self.name == "gpu":
+            import cuml.accel
+
+            cuml.accel.install()
+
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return function(item) of every item in order: one after the other, or by Dask's workers.
 

@@ -12,8 +12,8 @@ import polars as pl
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from workbench.errors import ParamsError, near_name
+from workbench.kinds import DataCategory
 from workbench.params import ROOT, Section
-from workbench.sources import DataCategory
 from workbench.yaml_reader import read_mapping
 
 FOLDER = ROOT / "params" / "jurisdictions"

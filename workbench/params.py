@@ -15,15 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from workbench.sources import (
-    Issue,
-    MonthIssue,
-    Name,
-    Source,
-    applicants_source,
-    check_sources,
-    judged_attributes,
-)
+from workbench.kinds import Issue, MonthIssue
+from workbench.sources import Name, Source, applicants_source, check_sources, judged_attributes
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "features", "training", "validation", "explanation", "fairness", "scoring", "monitoring")
@@ -273,7 +266,7 @@ class Study(Section):
     def _agrees(self) -> Study:
         judged = judged_attributes(self.data.protected)
         faults = [
-            f"fairness.attributes: {name} is not among the protected attributes ({', '.join(judged) or 'none'})"
+            f"fairness.attributes: {name} is no protected attribute ({', '.join(judged) or 'there is none'})"
             for name in self.fairness.attributes
             if name not in judged
         ]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,21 +16,16 @@ from workbench.engine import choose_engine
 from workbench.errors import RunError, WorkbenchError
 from workbench.execute import Timing, execute
 from workbench.fingerprint import (
-    code_revision,
     is_fresh,
     notebook_path,
-    package_versions,
-    source_hashes,
     stage_fingerprint,
 )
 from workbench.kernels import WarmKernels
 from workbench.packs import load_packs
 from workbench.params import ROOT, STAGES, Study
-from workbench.privacy.encryption import open_cipher
-from workbench.privacy.pseudonyms import key_check, read_key
-from workbench.run import MANIFEST, Run, damaged, describe_artifact, runs_folder
+from workbench.preflight import about_run, refuse_damage, refuse_other_key
+from workbench.run import Run, describe_artifact, runs_folder
 from workbench.stage import Stage
-from workbench.store import digest
 from workbench.study import load_study
 
 AFTER: Mapping[str, tuple[str, ...]] = {
@@ -92,10 +85,10 @@ def run_stages(
     damaged, StageError when a notebook raises; what was complete stays complete.
     """
     load_packs(study.data.packs)
-    about = _about(study)
+    about = about_run(study)
     with Run(folder).lock():
-        _refuse_other_key(folder, about)
-        _refuse_damage(folder, frozenset(stages) & force)
+        refuse_other_key(folder, about)
+        refuse_damage(folder, frozenset(stages) & force)
         run = Run.create(folder, study, about)
         os.environ[_BY_PIPELINE] = str(run.folder)
         sequence = _Sequence(run, study, stages, force, jobs, progress or Silent())
@@ -114,12 +107,18 @@ def open_stage(name: str, folder: str = "") -> Stage:
         run = Run.open(Path(folder))
         if os.environ.get(_BY_PIPELINE) != str(run.folder):
             run.lock().release()
-        return Stage(run, name)
+        return _opened(run, name)
     study = load_study(ROOT / "params" / "smoke.yaml")
     before = STAGES[: STAGES.index(name)]
     needed = tuple(stage for stage in before if stage in stages_before(name))
     passed = run_stages(study, runs_folder() / study.study, stages=needed, progress=_Printed())
-    return Stage(passed.run, name)
+    return _opened(passed.run, name)
+
+
+def _opened(run: Run, name: str) -> Stage:
+    stage = Stage(run, name)
+    stage.engine.accelerate()
+    return stage
 
 
 def stages_before(stage: str) -> set[str]:
@@ -248,53 +247,3 @@ class _Sequence:
         manifest["artifacts"][f"{stage}/notebook"] = describe_artifact(
             output, self.run.folder, stage, "notebook", unit="notebook", key=[], about=about
         )
-
-
-def _refuse_damage(folder: Path, made_again: frozenset[str]) -> None:
-    """Refuse a run whose artifacts were edited or truncated; those that are gone are simply made again."""
-    if not (folder / MANIFEST).is_file():
-        return
-    run = Run.open(folder)
-    faults = [
-        f"{name} {fault}"
-        for name, fault in damaged(run).items()
-        if fault != "is missing" and run.entry(name)["stage"] not in made_again
-    ]
-    if faults:
-        right = "restore them, make them again with --from STAGE, or choose another folder with --run-id NAME"
-        raise RunError(
-            f"{run.folder}: {len(faults)} artifact(s) are not as they were written", [*faults, right]
-        )
-
-
-def _refuse_other_key(folder: Path, about: Mapping[str, Any]) -> None:
-    """Refuse a run whose people have pseudonyms of another key: they could not be joined or forgotten."""
-    if not (folder / MANIFEST).is_file():
-        return
-    known = Run.open(folder).manifest
-    if known.get("stages") and known.get("pseudonym_key_check", "") != about["pseudonym_key_check"]:
-        right = "set the key the run was made with, or choose another folder with --run-id NAME"
-        raise RunError(f"{folder}: the pseudonym key is not the one this run was made with", [right])
-
-
-def _about(study: Study) -> dict[str, Any]:
-    engine = choose_engine(study.engine, study.scheduler)
-    open_cipher(study.encryption_key)
-    return {
-        "created": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "sources": source_hashes(study),
-        "pseudonym_key": study.pseudonym_key,
-        "pseudonym_key_check": key_check(read_key(study.pseudonym_key)) if study.pseudonym_key else "",
-        "encryption_key": study.encryption_key,
-        "code": code_revision(),
-        "packages": package_versions(),
-        "packages_sha256": digest(package_versions()),
-        "engine": {
-            "name": engine.name,
-            "device": engine.device,
-            "why": engine.why,
-            "scheduler": engine.scheduler,
-        },
-        "platform": f"{platform.system()} {platform.machine()}",
-        "seeds": {stage: study.section(stage)["seed"] for stage in STAGES if "seed" in study.section(stage)},
-    }

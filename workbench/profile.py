@@ -12,8 +12,9 @@ import polars as pl
 
 from workbench.data.standard import standardise
 from workbench.errors import DataError
+from workbench.kinds import ColumnType
 from workbench.privacy.identifiers import find_identifiers
-from workbench.sources import ColumnType, Source
+from workbench.sources import Source
 
 MOST_LABELS = 20
 LEAST_SHARED = 10  # a label that fewer rows share may tell a person and is never written

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import DataError, ParamsError, near_name
+from workbench.kinds import ColumnType
 from workbench.profile import MOST_LABELS, Column, outward, words
-from workbench.sources import ColumnType
 
 LEAST_OUTCOMES = 80  # of defaults and of goods: 20 in a quarter
 

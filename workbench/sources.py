@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -11,40 +10,8 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-DataCategory = Literal[
-    "payment_history",
-    "credit_terms",
-    "utility",
-    "telecom_usage",
-    "mobile_money",
-    "social_media",
-    "location",
-    "contacts",
-    "health",
-    "biometric",
-    "bureau",
-    "income",
-    "employment",
-    "education",
-    "demographic",
-    "device",
-    "web_browsing",
-]
-KindName = Literal["applicants", "bills", "topups", "transactions", "posts", "statements", "bureau"]
-ColumnType = Literal["id", "time", "money", "integer", "number", "flag", "category", "text"]
-MonthIssue = Literal["volume", "missing", "unit_shift", "category_shift"]
-Issue = Literal[
-    "duplicate",
-    "after_application",
-    "recorded_after",
-    "late_arrival",
-    "out_of_contract",
-    "unknown_applicant",
-    "volume",
-    "missing",
-    "unit_shift",
-    "category_shift",
-]
+from workbench.kinds import KINDS, ColumnType, DataCategory, Issue, KindName
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 _SECRET = re.compile(r"://[^/@\s]*:[^/@\s]+@|[?&](password|passwd|pwd|secret|token|key)=", re.IGNORECASE)
 # Names that the data stage gives columns, and artifacts, of its own.
@@ -53,52 +20,6 @@ _OWN_COLUMNS = """source_id part application_time vintage left_out age_band age_
 _OWN_ARTIFACTS = """protected samples sources permission inventory identifiers quality ledger waterfall
     samples_table vintages groups representativeness facts notebook"""
 _NUMBERS = ("money", "integer", "number", "flag")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a kind of source holds: role, standard columns with types, and which of them may be absent."""
-
-    role: Literal["applicants", "events", "snapshot"]
-    columns: dict[str, ColumnType]
-    optional: frozenset[str] = frozenset()
-
-
-_TIMES: dict[str, ColumnType] = {"event_time": "time", "recorded_time": "time"}
-KINDS: dict[KindName, Kind] = {
-    "applicants": Kind(
-        "applicants",
-        {"applicant_id": "id", "application_time": "time", "default": "flag", "approved_before": "flag"},
-        frozenset({"application_time", "approved_before"}),
-    ),
-    "bills": Kind(
-        "events",
-        {
-            "applicant_id": "id",
-            **_TIMES,
-            "paid_time": "time",
-            "amount_due": "money",
-            "amount_paid": "money",
-            "service": "category",
-        },
-        frozenset({"recorded_time", "service", "amount_paid"}),
-    ),
-    "topups": Kind(
-        "events", {"applicant_id": "id", **_TIMES, "amount": "money"}, frozenset({"recorded_time"})
-    ),
-    "transactions": Kind(
-        "events",
-        {"applicant_id": "id", **_TIMES, "amount": "money", "direction": "category", "balance": "money"},
-        frozenset({"recorded_time", "balance"}),
-    ),
-    "posts": Kind("events", {"applicant_id": "id", **_TIMES, "text": "text"}, frozenset({"recorded_time"})),
-    "statements": Kind(
-        "events",
-        {"applicant_id": "id", **_TIMES, "status": "integer", "billed": "money", "paid": "money"},
-        frozenset({"recorded_time"}),
-    ),
-    "bureau": Kind("snapshot", {"applicant_id": "id", "recorded_time": "time"}, frozenset({"recorded_time"})),
-}
 
 
 class _Part(BaseModel):
@@ -262,7 +183,7 @@ def applicants_source(sources: dict[str, Source]) -> Source | None:
 
 
 def check_sources(sources: dict[str, Source]) -> dict[str, Source]:
-    """Check what sources say about one another: one applicants table, one card ledger, consent columns there."""
+    """Check what sources say of one another: one applicants table, one card ledger, known consent columns."""
     faults = []
     for kind in ("applicants", "statements"):
         found = [name for name, source in sources.items() if source.kind == kind]
@@ -297,4 +218,5 @@ def local_files(source: Source, root: Path) -> list[Path]:
     if not source.path or "://" in source.path or "::" in source.path:
         return []
     pattern = source.path if Path(source.path).is_absolute() else str(root / source.path)
-    return sorted(path for match in glob(pattern, recursive=True) if (path := Path(match)).is_file())
+    found = (Path(match) for match in glob(pattern, recursive=True))  # noqa: PTH207 (may be absolute)
+    return sorted(path for path in found if path.is_file())

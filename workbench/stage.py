@@ -96,7 +96,7 @@ class Stage:
         self._save_parquet(name, frame, "rows", unit=unit, key=list(key), about=about, **extra)
 
     def scratch(self) -> Path:
-        """Return an empty folder inside the run for rows on their way; it goes when the stage closes or starts."""
+        """Return an empty folder inside the run for rows on their way; it goes when the stage closes."""
         folder = self.folder / ".scratch"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

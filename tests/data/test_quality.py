@@ -19,7 +19,7 @@ from workbench.data.quality import (
     stop_on,
 )
 from workbench.errors import DataError
-from workbench.sources import Issue
+from workbench.kinds import Issue
 
 ACTIONS = {"power": {**WARN, "amount_due": "warn"}}
 MONTHS = [202411, 202412, 202501, 202502, 202503, 202504]

@@ -293,8 +293,13 @@ def test_a_calibration_sample_that_is_too_small(copy):
     assert set(states(done)) == {"data", "features", "training"}
 
 
+def from_file(runs, path):
+    """A run that reads its applicants from another file."""
+    return call(smoke(runs, "--set", f"data.sources.applicants.path={path}"))
+
+
 def test_a_source_that_is_missing(tmp_path):
-    done = call(smoke(tmp_path, "--set", "data.source=data/taiwan_credits.parquet"))
+    done = from_file(tmp_path, "data/taiwan_credits.parquet")
     refused(done, "Stage data stopped at cell", "no such file (did you mean taiwan_credit.parquet?)")
 
 
@@ -302,22 +307,93 @@ def test_a_source_that_is_truncated(tmp_path):
     """The source lies below the repository, or anywhere by its whole path."""
     source = tmp_path / "half.parquet"
     source.write_bytes((ROOT / "data" / "taiwan_credit.parquet").read_bytes()[:100_000])
-    done = call(smoke(tmp_path / "runs", "--set", f"data.source={source}"))
-    refused(done, "Stage data stopped at cell", "not readable as Parquet, truncated or another format")
+    done = from_file(tmp_path / "runs", source)
+    refused(done, "Stage data stopped at cell", "half.parquet: unreadable, truncated, empty or no parquet")
 
 
 def test_a_source_with_a_repeated_client(tmp_path):
     source = pl.read_parquet(ROOT / "data" / "taiwan_credit.parquet")
     pl.concat([source, source.head(2)]).write_parquet(tmp_path / "twice.parquet")
-    done = call(smoke(tmp_path / "runs", "--set", f"data.source={tmp_path / 'twice.parquet'}"))
-    refused(done, "Stage data stopped at cell")
+    done = from_file(tmp_path / "runs", tmp_path / "twice.parquet")
+    refused(done, "Stage data stopped at cell", "4 rows repeat an applicant_id; one row is one application")
+
+
+def test_a_changed_source_runs_everything_again(copy, tmp_path):
+    """The same rows in another file, then the same name with another content."""
+    source = pl.read_parquet(ROOT / "data" / "taiwan_credit.parquet")
+    source.write_parquet(tmp_path / "again.parquet")
+    words = ["--only", "data", "--set", f"data.sources.applicants.path={tmp_path / 'again.parquet'}"]
+    assert made_again(call(smoke(copy.parent, *words))) == {"data"}
+    assert made_again(call(smoke(copy.parent, *words))) == set()
+    source.with_columns(AGE=pl.col("AGE") + 1).write_parquet(tmp_path / "again.parquet")
+    assert made_again(call(smoke(copy.parent, *words))) == {"data"}
+
+
+def test_a_feature_that_is_not_in_the_catalogue(copy):
+    done = call(smoke(copy.parent, "--set", "features.selected=[late_count, late_cuont]"))
+    refused(done, "Stage features stopped at cell", "late_cuont", "did you mean late_count?")
+    assert stage_states(copy)["data"] == "complete"
+
+
+def test_events_of_the_application_day_or_later_never_reach_the_run(tmp_path):
+    """The newest statement is of 15 September 2005: before that day none of it is known."""
+    words = ["--only", "data", "--set", "data.application_date=2005-09-15"]
+    done = call(smoke(tmp_path, *words))
+    assert done.returncode == 0, done.stderr
+    ages = pl.read_parquet(tmp_path / "smoke/data/rows/statements")["age_days"].unique().sort().to_list()
+    assert ages == [31, 62, 92, 123, 153]
+    stop = ["--set", "data.severity.after_application=stop"]
+    refused(
+        call(smoke(tmp_path, *words, *stop)),
+        "statements: after_application in 1 month(s), first 2005-09; 2,000 rows",
+    )
+
+
+@pytest.fixture
+def key(monkeypatch):
+    monkeypatch.setenv("WB_TEST_KEY", "0123456789abcdef")
+
+
+def test_a_key_that_is_missing_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.delenv("WB_TEST_KEY", raising=False)
+    done = call(smoke(tmp_path, "--only", "data", "--set", "pseudonym_key=WB_TEST_KEY"))
+    refused(done, "environment variable WB_TEST_KEY: not set")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_that_changed_is_refused(tmp_path, key, monkeypatch):
+    words = smoke(tmp_path, "--only", "data", "--set", "pseudonym_key=WB_TEST_KEY")
+    assert made_again(call(words)) == {"data"}
+    ids = pl.read_parquet(tmp_path / "smoke/data/rows/applicants.parquet")["applicant_id"]
+    assert ids.min() > 30_000
+    monkeypatch.setenv("WB_TEST_KEY", "fedcba9876543210")
+    refused(call(words), "the pseudonym key is not the one this run was made with")
+    monkeypatch.setenv("WB_TEST_KEY", "0123456789abcdef")
+    assert made_again(call(words)) == set()
+
+
+def test_a_jurisdiction_that_is_not_known_is_refused_before_anything_is_written(tmp_path):
+    refused(call(smoke(tmp_path, "--set", "data.packs=[kenia]")), "no such pack (did you mean kenya?)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scheduler_that_cannot_be_reached(tmp_path):
+    words = ["--only", "data", "--set", "engine=dask", "--set", "scheduler=tcp://127.0.0.1:1"]
+    refused(call(smoke(tmp_path, *words)), "scheduler tcp://127.0.0.1:1: not reachable")
+
+
+def test_dask_makes_the_run_that_one_process_makes(smoke_run, tmp_path):
+    done = call(smoke(tmp_path, "--set", "engine=dask"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert hashes(tmp_path / "smoke") == hashes(smoke_run)
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("features.selected=[late_count, late_cuont]", "did you mean late_count?"),
-        ("features.selected=[late_count, sex]", "protected attributes judge the model and never enter it"),
+        ("features.selected=[late_count, sex]", "protected attributes never enter the model"),
+        ("data.sources.applicants.pth=x", "unknown key (did you mean path?)"),
+        ("data.sources.statements.time_zone=Mars", "time_zone Mars: no such zone"),
         ("features.selected=[late_count, late_count]", "named twice: late_count"),
         ("fairness.airline=0.8", "fairness.airline: unknown key (did you mean air_line?)"),
         ("data.holdout_share=0.5", "the three sample shares add up to 1.25"),

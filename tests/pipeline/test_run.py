@@ -1,6 +1,7 @@
 """The run folder: what the manifest vouches for, and what it says when something is wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,8 +11,8 @@ import pytest
 
 from workbench.errors import RunError
 from workbench.params import STAGES
-from workbench.run import Run, damaged, unknown_files
-from workbench.store import sha256, write_json
+from workbench.run import Run, damaged, parts_of, sha256_of, size_of, unknown_files
+from workbench.store import write_json
 
 HOLD = """
 import sys, time
@@ -42,8 +43,8 @@ def test_every_artifact_is_described(smoke_run):
     assert len(entries) > 50
     for name, entry in entries.items():
         path = smoke_run / entry["path"]
-        assert entry["sha256"] == sha256(path), name
-        assert entry["bytes"] == path.stat().st_size, name
+        assert entry["sha256"] == sha256_of(path), name
+        assert entry["bytes"] == size_of(path), name
         assert entry["stage"] == name.split("/")[0], name
         assert entry["stage"] in (*STAGES, "report"), name
         assert entry["kind"] in ("rows", "tables", "models", "facts", "notebook", "document"), name
@@ -56,9 +57,10 @@ def test_every_artifact_is_described(smoke_run):
 def test_rows_and_columns_are_those_of_the_table(smoke_run):
     for name, entry in entries_of(smoke_run).items():
         if entry["kind"] in ("rows", "tables"):
-            table = pl.read_parquet(smoke_run / entry["path"])
+            table = pl.read_parquet(parts_of(smoke_run / entry["path"]))
             assert (entry["rows"], entry["columns"]) == (table.height, table.columns), name
-            assert not entry["key"] or table.select(entry["key"]).is_duplicated().sum() == 0, name
+            unique = table.select(entry["key"]).is_duplicated().sum() == 0 if entry["key"] else True
+            assert unique or entry["unit"] == "event", name
 
 
 def test_only_row_level_tables_carry_an_applicant(smoke_run):
@@ -68,7 +70,9 @@ def test_only_row_level_tables_carry_an_applicant(smoke_run):
         if "applicant_id" in entry.get("columns", [])
     }
     assert set(with_applicants.values()) == {"row"}
-    assert {"data/protected", "training/scores", "scoring/decisions"} <= set(with_applicants)
+    assert {"data/protected", "data/statements", "training/scores", "scoring/decisions"} <= set(
+        with_applicants
+    )
 
 
 def test_every_stage_has_facts_and_its_notebook(smoke_run):
@@ -157,6 +161,52 @@ def test_a_truncated_artifact_is_refused(copy):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(RunError, match=f"has 1,000 bytes where {written:,} were written"):
         Run.open(copy).checked_path("training/champion")
+
+
+def part_of(run, number=0):
+    return run / "data" / "rows" / "statements" / f"part-{number:04}.parquet"
+
+
+def test_the_parts_of_an_artifact_are_one_artifact(smoke_run):
+    entry = Run.open(smoke_run).entry("data/statements")
+    assert entry["path"] == "data/rows/statements"
+    assert parts_of(smoke_run / entry["path"]) == [part_of(smoke_run)]
+    assert Run.open(smoke_run).checked_path("data/statements") == smoke_run / entry["path"]
+
+
+def test_an_edited_part_is_refused(copy):
+    content = bytearray(part_of(copy).read_bytes())
+    content[100] ^= 1
+    part_of(copy).write_bytes(content)
+    with pytest.raises(RunError, match="data/statements was edited after it was written"):
+        Run.open(copy).checked_path("data/statements")
+
+
+@pytest.mark.parametrize("change", ["missing", "more", "other name", "truncated"])
+def test_parts_that_are_not_those_written_are_refused(copy, change):
+    part = part_of(copy)
+    if change == "missing":
+        part.unlink()
+    elif change == "more":
+        part_of(copy, 1).write_bytes(part.read_bytes())
+    elif change == "truncated":
+        part.write_bytes(part.read_bytes()[:-1])
+    else:
+        part.rename(part_of(copy, 1))
+    assert set(damaged(Run.open(copy))) == {"data/statements"}
+    with pytest.raises(RunError, match="data/statements"):
+        Run.open(copy).checked_path("data/statements")
+
+
+def test_a_file_among_the_parts_is_noticed(copy):
+    (copy / "data" / "rows" / "statements" / "notes.csv").write_text("x")
+    assert unknown_files(Run.open(copy)) == ["data/rows/statements/notes.csv"]
+
+
+def test_a_folder_of_parts_that_is_gone_is_missing(copy):
+    shutil.rmtree(part_of(copy).parent)
+    with pytest.raises(RunError, match="data/statements is missing"):
+        Run.open(copy).checked_path("data/statements")
 
 
 def test_a_missing_artifact_is_refused(copy):

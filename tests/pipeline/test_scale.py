@@ -1,4 +1,4 @@
-"""What has to hold at 50,000 applicants; minutes of work, so `make scale` runs it and `make test` does not."""
+"""What has to hold at 50,000 applicants: minutes of work, so only `make scale` runs it."""
 
 import polars as pl
 import pytest

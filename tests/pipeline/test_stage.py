@@ -3,9 +3,10 @@
 import polars as pl
 import pytest
 
-from workbench.errors import DataError, RunError
+from workbench.errors import DataError, ParamsError, RunError
 from workbench.run import Run
 from workbench.stage import Stage
+from workbench.store import write_json
 
 KEY = ["applicant_id"]
 ROWS = pl.DataFrame({"applicant_id": [1, 2, 3], "sex": ["male", "female", "male"]})
@@ -98,6 +99,146 @@ def test_an_edited_table_is_not_read(saved):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RunError, match="truncated or edited"):
         Stage(saved, "fairness").read("data/protected")
+
+
+# Parts
+
+
+def parts(folder, *tables):
+    """A folder of parts, one for each list of applicants."""
+    folder.mkdir(parents=True)
+    for number, ids in enumerate(tables):
+        frame = pl.DataFrame(
+            {"applicant_id": ids, "age_days": 3}, schema_overrides={"applicant_id": pl.Int64}
+        )
+        frame.write_parquet(folder / f"part-{number:04}.parquet")
+    return folder
+
+
+def test_parts_are_taken_into_the_run_and_read_as_one(new_run, tmp_path):
+    run = new_run()
+    stage = Stage(run, "data")
+    made = parts(tmp_path / "made", [1, 1, 2], [], [3])
+    stage.save_parts("power", made, unit="event", about="x", readers=["features"])
+    stage.close()
+    assert not made.exists()
+    entry = run.entry("data/power")
+    assert (entry["rows"], entry["columns"], entry["unit"]) == (4, ["applicant_id", "age_days"], "event")
+    assert (entry["kind"], entry["sensitivity"], entry["path"]) == ("rows", "row", "data/rows/power")
+    assert Stage(run, "features").read("data/power")["applicant_id"].to_list() == [1, 1, 2, 3]
+    with pytest.raises(RunError, match="stage training may not read data/power"):
+        Stage(run, "training").read("data/power")
+
+
+def test_parts_take_the_place_of_those_that_were_there(new_run, tmp_path):
+    run = new_run()
+    for tables in ([[1], [2], [3]], [[4]]):
+        stage = Stage(run, "data")
+        stage.save_parts("power", parts(tmp_path / "made", *tables), unit="event", about="x")
+        stage.close()
+    assert [path.name for path in (run.folder / "data/rows/power").iterdir()] == ["part-0000.parquet"]
+    assert Stage(run, "features").read("data/power")["applicant_id"].to_list() == [4]
+
+
+def test_every_folder_is_taken_under_its_name(new_run, tmp_path):
+    run = new_run()
+    stage = Stage(run, "data")
+    for name in ("power", "power_set_aside", "posts"):
+        parts(tmp_path / "kept" / name, [1])
+    about = {"power": "Bills", "posts": "Posts", "none": "Nothing"}
+    stage.save_folders(tmp_path / "kept", about=about, readers={"posts": ["training"]})
+    stage.save_folders(tmp_path / "none", about=about, readers={})
+    stage.close()
+    told = {name: run.entry(f"data/{name}") for name in ("power", "power_set_aside", "posts")}
+    assert told["power"]["about"] == "Bills"
+    assert told["power_set_aside"]["about"] == "Rows of power that were set aside, with reason"
+    assert [entry.get("readers") for entry in told.values()] == [None, None, ["training"]]
+
+
+def test_a_part_that_was_edited_is_not_read(new_run, tmp_path):
+    run = new_run()
+    stage = Stage(run, "data")
+    stage.save_parts("power", parts(tmp_path / "made", [1], [2]), unit="event", about="x")
+    stage.close()
+    (run.folder / "data/rows/power/part-0001.parquet").unlink()
+    with pytest.raises(RunError, match="truncated or edited"):
+        Stage(run, "features").read("data/power")
+
+
+# Rows on their way
+
+
+def test_the_scratch_folder_is_empty_inside_the_run_and_goes_when_the_stage_closes(new_run):
+    run = new_run()
+    stage = Stage(run, "data")
+    scratch = stage.scratch()
+    assert scratch.is_relative_to(run.folder)
+    assert scratch.name.startswith(".")
+    (scratch / "rows.parquet").write_text("x")
+    assert list(Stage(run, "data").scratch().iterdir()) == []
+    (scratch / "rows.parquet").write_text("x")
+    stage.close()
+    assert not scratch.exists()
+
+
+# Keys
+
+
+@pytest.fixture
+def keyed(new_run, monkeypatch):
+    """A run of a study that names both keys."""
+    run = new_run()
+    for name in ("WB_PEOPLE", "WB_ROWS"):
+        monkeypatch.setenv(name, f"{name}-0123456789abcdef")
+    run.update(lambda manifest: manifest.update(pseudonym_key="WB_PEOPLE", encryption_key="WB_ROWS"))
+    return run
+
+
+def test_without_keys_nothing_is_replaced_or_encrypted(new_run):
+    stage = Stage(new_run(), "data")
+    assert stage.pseudonym_key is None
+    assert stage.cipher.reading == {}
+
+
+def test_keys_come_from_the_environment_and_are_never_in_the_run(keyed, monkeypatch):
+    stage = Stage(keyed, "data")
+    assert stage.pseudonym_key == b"WB_PEOPLE-0123456789abcdef"
+    stage.save_rows("applicants", ROWS, key=KEY, about="x")
+    stage.close()
+    for path in keyed.folder.rglob("*"):
+        assert not path.is_file() or b"0123456789abcdef" not in path.read_bytes()
+    monkeypatch.delenv("WB_PEOPLE")
+    with pytest.raises(ParamsError, match="WB_PEOPLE: not set"):
+        _ = stage.pseudonym_key
+
+
+def test_rows_are_encrypted_and_tables_are_not(keyed, tmp_path, monkeypatch):
+    stage = Stage(keyed, "data")
+    stage.save_rows("applicants", ROWS, key=KEY, about="x")
+    stage.save_table("groups", ROWS.select("sex"), unit="group", about="x")
+    made = tmp_path / "made"
+    made.mkdir()
+    ROWS.write_parquet(made / "part-0000.parquet", **stage.cipher.writing)
+    stage.save_parts("power", made, unit="event", about="x")
+    stage.close()
+    reader = Stage(keyed, "features")
+    assert reader.read("data/applicants").equals(ROWS)
+    assert reader.read("data/power").equals(ROWS)
+    assert pl.read_parquet(keyed.folder / "data/tables/groups.parquet").height == 3
+    for name in ("applicants.parquet", "power/part-0000.parquet"):
+        content = (keyed.folder / "data/rows" / name).read_bytes()
+        assert b"female" not in content
+        assert content.startswith(b"PARE")
+    monkeypatch.setenv("WB_ROWS", "another-0123456789abcdef")
+    with pytest.raises(RunError, match="encrypted with another key"):
+        Stage(keyed, "features").read("data/applicants")
+
+
+def test_who_asked_to_be_forgotten_is_told_to_the_data_stage(new_run):
+    run = new_run()
+    assert Stage(run, "data").forgotten() == []
+    write_json(run.folder / "forgotten.json", {"pseudonyms": [5, 7], "unfinished": {}})
+    assert Stage(run, "data").forgotten() == [5, 7]
 
 
 def test_a_model_and_a_json_object(new_run):

@@ -105,6 +105,17 @@ def test_each_conditional_permission_owes_a_statement_by_its_role():
     assert owed[1].endswith("| data protection officer |")
 
 
+def test_what_is_prohibited_anywhere_owes_no_statement_elsewhere():
+    rows = [
+        verdict(),
+        verdict(pack="eu", verdict="prohibited", rule="EU-27", role=None),
+        verdict(source="posts"),
+    ]
+    table = open_items([], study("data.packs=[us, eu]"), tables(verdicts=pl.DataFrame(rows)))
+    assert "Statement on the use of posts" in table
+    assert "mobile\\_money" not in table
+
+
 def test_what_a_pack_says_is_text():
     hostile = verdict(source="<b>", text="a | b {{< var x >}}", role="<i>")
     table = open_items([], study("data.packs=[us]"), tables(verdicts=pl.DataFrame([hostile])))

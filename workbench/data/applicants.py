@@ -23,8 +23,8 @@ PART_APPLICANTS = 25_000
 class People:
     """The applicants: everyone the source knows, and the exclusion waterfall.
 
-    `everyone` has source_id, applicant_id, application_time, vintage, default, `left_out` (why, or empty) and the
-    declared columns; `consent` names the column without which an applicant is left out, if there is one.
+    `everyone` has source_id, applicant_id, application_time, vintage, default, `left_out` (why, or empty) and
+    the declared columns; `consent` names the column without which an applicant is left out, if there is one.
     """
 
     everyone: pl.DataFrame
@@ -69,7 +69,7 @@ def read_people(item: Opened, *, application_date: str, key: bytes | None) -> Pe
 
 
 def repeated_rows(raw: pl.LazyFrame, key: str) -> pl.Series:
-    """Mark rows that equal an earlier one in every column of the source but the key (in the order of the key)."""
+    """Mark rows that equal an earlier one, in the order of the key, in every column but the key."""
     frame = raw.with_row_index("_row").sort(pl.col(key).cast(pl.Int64, strict=False), key, "_row").collect()
     values = [c for c in frame.columns if c not in (key, "_row")]
     hashed = frame.select(values).hash_rows(seed=0)
@@ -94,7 +94,8 @@ def exclude(
 
     Left out, in this order: the forgotten, those without consent where the source asks for it, set-aside
     contracts and duplicates, no application time, no outcome known, performance window not over when the data
-    were extracted, outside the random draw of `applicants` (0 keeps all). The waterfall has step, excluded, applicants (left), default_rate (of those left).
+    were extracted, outside the random draw of `applicants` (0 keeps all). The waterfall has step, excluded,
+    applicants (left), default_rate (of those left).
     """
     frame = people.everyone
     steps: list[tuple[str, pl.Expr]] = [("in the source", pl.lit(False))]
@@ -133,7 +134,7 @@ def exclude(
 
 
 def index_of(everyone: pl.DataFrame, consents: Sequence[str]) -> pl.DataFrame:
-    """Return what events are joined with: source_id, applicant_id, part (-2: left out), application_time, consents."""
+    """Return what events are joined with: source_id, applicant_id, part (-2: left out), time, consents."""
     kept = everyone.filter(pl.col("left_out") == "").sort("applicant_id").select("applicant_id")
     numbered = kept.with_row_index("row").select(
         "applicant_id", part=(pl.col("row") // PART_APPLICANTS).cast(pl.Int32)

@@ -14,15 +14,16 @@ from workbench.data.quality import actions_of, add_up
 from workbench.data.reading import reading, scan_source
 from workbench.data.standard import Opened, Standard, standardise
 from workbench.errors import DataError
+from workbench.kinds import KINDS
 from workbench.privacy.encryption import open_cipher
-from workbench.sources import KINDS, Source
+from workbench.sources import Source
 
 _NO_LIMIT = 100_000
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
 
 def open_sources(sources: Mapping[str, Source], *, root: Path, scratch: Path) -> dict[str, Opened]:
-    """Open every source and bring it into standard columns; raises DataError with the faults of all of them."""
+    """Open every source in standard columns; raises DataError with the faults of all of them."""
     opened, faults = {}, []
     for name, source in sources.items():
         try:
@@ -74,7 +75,7 @@ def actions_by_source(opened: Mapping[str, Opened], severity: Mapping[str, str])
 def stage_events(
     opened: Mapping[str, Opened], people: pl.DataFrame, *, folder: Path, cipher: str
 ) -> pl.DataFrame:
-    """Stream every source but the applicants' into one folder per part; returns source, read, without_consent."""
+    """Stream every source but the applicants' into one folder per part: source, read, without_consent."""
     rows = [
         {"source": name, **_stage(name, item, people, folder=folder, cipher=cipher)}
         for name, item in opened.items()
@@ -126,7 +127,7 @@ def count_parts(planned: Sequence[cutting.Part], issues: pl.DataFrame, run: Map)
 def finish_parts(
     planned: Iterable[cutting.Part], findings: pl.DataFrame, *, target: Path, run: Map
 ) -> pl.DataFrame:
-    """Write what is kept and what is set aside; returns source and the rows that ended in each of OUTCOMES."""
+    """Write what is kept and what is set aside; returns source and its rows by each of OUTCOMES."""
     tasks = []
     for part in planned:
         if part.number == cutting.UNKNOWN:
@@ -165,9 +166,10 @@ def finish_parts(
 def ledger(staged: pl.DataFrame, written: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
     """Return what became of the rows of each source.
 
-    Columns, each row being counted in one of them but `read`, which is their sum: source, read, without_consent,
-    unknown_applicant, left_out (with their applicants), set_aside, undated, after_application, recorded_after,
-    outside_window, superseded (a newer row of the applicant is kept), kept.
+    Columns, each row being counted in one of them but `read`, which is their sum: source, read,
+    without_consent, unknown_applicant, left_out (with their applicants), set_aside, undated,
+    after_application, recorded_after, outside_window, superseded (a newer row of the applicant is kept),
+    kept.
     """
     strangers = counts.filter(pl.col("measure") == "unknown_applicant").group_by("source")
     unknown = strangers.agg(unknown_applicant=pl.col("value").sum().cast(pl.Int64))

@@ -15,9 +15,10 @@ import polars as pl
 import polars.selectors as cs
 
 from workbench.data.standard import FAULTS, Standard, local
+from workbench.kinds import KINDS
 from workbench.privacy.encryption import open_cipher
 from workbench.privacy.identifiers import normalise_text
-from workbench.sources import KINDS, Source
+from workbench.sources import Source
 
 DAY = 86_400_000_000
 UNKNOWN, LEFT_OUT = -1, -2

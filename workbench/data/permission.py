@@ -9,13 +9,14 @@ from typing import Literal
 import polars as pl
 
 from workbench.errors import DataError
+from workbench.kinds import DataCategory
 from workbench.packs import permission_faults, prohibited
-from workbench.sources import DataCategory, Source
+from workbench.sources import Source
 
 
 @dataclass(frozen=True)
 class Permitted:
-    """The sources to read, those of them that only measure what their prohibition costs, and those dropped."""
+    """The sources to read, those that only measure what their prohibition costs, and those dropped."""
 
     sources: dict[str, Source]
     cost_only: tuple[str, ...]
@@ -23,7 +24,7 @@ class Permitted:
 
 
 def categories(sources: Mapping[str, Source]) -> dict[str, tuple[DataCategory, bool]]:
-    """Return the data category of every source and of every feature with one of its own, and whether by consent."""
+    """Return category and consent (yes or no) of every source, and of features with their own category."""
     own = {name: (source.data_category, bool(source.consent)) for name, source in sources.items()}
     columns = {
         f"{name}.{column}": (feature.data_category, bool(feature.consent or source.consent))
@@ -43,8 +44,8 @@ def permit(
     """Apply the verdicts: stop, drop and measure the cost, or drop without reading.
 
     With `drop` a prohibited source is read for one purpose: its features never enter the model, and training
-    measures what they would have added. Raises DataError with the clauses when the study says stop, when needed
-    consent has no column, and when the applicants' own table is prohibited.
+    measures what they would have added. Raises DataError with the clauses when the study says stop, when
+    needed consent has no column, and when the applicants' own table is prohibited.
     """
     barred = prohibited(verdicts)
     faults = permission_faults(

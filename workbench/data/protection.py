@@ -18,12 +18,13 @@ SAMPLE_ROWS = 2_000
 
 
 def protect(opened: Mapping[str, Opened], key: bytes | None) -> tuple[dict[str, Opened], pl.DataFrame]:
-    """Replace or drop direct identifiers; returns the sources and what was found: source, column, identifier, ...
+    """Replace or drop direct identifiers; returns the sources and what was found: source, column, identifier,
+    ...
 
-    Looked for by column names and in the values of the first 2,000 rows. A column that no study reads is simply
-    not taken; the applicant's id becomes a pseudonym; a column that is read is replaced by keyed pseudonyms, or
-    dropped where the study says so. Free text is masked later, row by row. Raises DataError when a pseudonym is
-    needed and there is no key.
+    Looked for by column names and in the values of the first 2,000 rows. A column that no study reads is
+    simply not taken; the applicant's id becomes a pseudonym; a column that is read is replaced by keyed
+    pseudonyms, or dropped where the study says so. Free text is masked later, row by row. Raises DataError
+    when a pseudonym is needed and there is no key.
     """
     safe, rows = {}, []
     for name, item in opened.items():

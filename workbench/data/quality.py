@@ -74,10 +74,9 @@ def month_findings(
     """Return the months that differ from the month before and from the month after by more than the lines.
 
     Measures: volume (relative difference of rows), missing (difference of the missing share), unit_shift
-    (factor between geometric means), category_shift (total variation distance
-    between the mixes). Growth, and a level that stays, are no finding here. Not judged are the first and the last
-    month and months of fewer than 200 rows; the volume of a month, also of one without any row, is judged where a
-    neighbour has 200.
+    (factor between geometric means), category_shift (total variation distance between the mixes). Growth, and
+    a level that stays, are no finding here. Not judged are the first and the last month and months of fewer
+    than 200 rows; the volume of a month, also of one without any row, is judged where a neighbour has 200.
     """
     rows = counts.filter(pl.col("measure") == "rows").select("source", "month", total="value")
     wide = counts.join(rows, on=["source", "month"]).filter(pl.col("month").is_not_null())
@@ -111,8 +110,9 @@ def stop_on(findings: pl.DataFrame) -> None:
     )
     if stopping.height:
         faults = [
-            f"{row['source']}{'.' + row['column'] if row['column'] else ''}: {row['issue']} in {row['months']} month(s), "
-            f"first {month_name(row['first'])}; {row['affected']:,.0f} rows ({MEANINGS[row['issue']]})"
+            f"{'.'.join(filter(None, (row['source'], row['column'])))}: {row['issue']} in "
+            f"{row['months']} month(s), first {month_name(row['first'])}; {row['affected']:,.0f} rows "
+            f"({MEANINGS[row['issue']]})"
             for row in stopping.sort("source", "issue", "column").iter_rows(named=True)
         ]
         right = "correct the source, or set data.severity to quarantine or warn"

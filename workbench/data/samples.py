@@ -20,17 +20,17 @@ def draw_samples(
 ) -> pl.DataFrame:
     """Assign every applicant to one sample, at random within defaults and within goods.
 
-    Parameters: `applicants` with applicant_id, default and vintage (month of application); `shares` of the three
-    samples, adding up to 1. Applications from the month `out_of_time_from` on are the out-of-time sample, which
-    is never fitted on. Returns applicant_id, sample and vintage, sorted by applicant_id. Raises DataError when a
-    sample would hold fewer than 20 defaults or goods.
+    Parameters: `applicants` with applicant_id, default and vintage (month of application); `shares` of the
+    three samples, adding up to 1. Applications from the month `out_of_time_from` on are the out-of-time
+    sample, which is never fitted on. Returns applicant_id, sample and vintage, sorted by applicant_id. Raises
+    DataError when a sample would hold fewer than 20 defaults or goods.
     """
     generator = np.random.default_rng(seed)
     late = pl.col("vintage") >= out_of_time_from if out_of_time_from else pl.lit(False)
     later = applicants.filter(late).select("applicant_id", sample=pl.lit(OUT_OF_TIME))
     if out_of_time_from and not 0 < later.height < applicants.height:
         raise DataError(
-            f"data.out_of_time_from {out_of_time_from}: {later.height:,} of {applicants.height:,} applications",
+            f"data.out_of_time_from {out_of_time_from}: {later.height:,} of {applicants.height:,} rows",
             [f"applications are from {applicants['vintage'].min()!s} to {applicants['vintage'].max()!s}"],
         )
     earlier = applicants.filter(~late).group_by("default")
@@ -97,9 +97,10 @@ def representativeness_table(
 ) -> pl.DataFrame:
     """Compare the shares of groups in the study with a reference population's.
 
-    `groups` is a group table; `reference` has attribute, group and share. Returns attribute, group, applicants,
-    share (of the attribute's applicants), low, high (Wilson), reference, difference (share minus reference; 0 =
-    as frequent as in the reference). Empty without a reference. Raises DataError when a column is missing.
+    `groups` is a group table; `reference` has attribute, group and share. Returns attribute, group,
+    applicants, share (of the attribute's applicants), low, high (Wilson), reference, difference (share minus
+    reference; 0 = as frequent as in the reference). Empty without a reference. Raises DataError when a column
+    is missing.
     """
     columns = ("attribute", "group", "applicants", "share", "low", "high", "reference", "difference")
     if reference is None:

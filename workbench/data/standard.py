@@ -10,7 +10,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from workbench.errors import DataError, near_name
-from workbench.sources import KINDS, ColumnType, Rule, Source
+from workbench.kinds import KINDS, ColumnType
+from workbench.sources import Rule, Source
 
 FAULTS = "_faults"
 _ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
@@ -85,7 +86,7 @@ def utc(value: pl.Expr, zone: str) -> pl.Expr:
 
 
 def utc_day(value: pl.Expr, zone: str) -> pl.Expr:
-    """Return the start of a zone's day as zoneless UTC; where a clock change skips midnight, an hour later."""
+    """Return the start of a zone's day as zoneless UTC; an hour later where a clock change skips midnight."""
     return pl.coalesce(utc(value, zone), utc(value + pl.duration(hours=1), zone))
 
 

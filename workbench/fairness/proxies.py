@@ -17,11 +17,11 @@ def proxy_table(
 ) -> pl.DataFrame:
     """Return attribute, feature, group, strength, low, high, direction, applicants; the strongest first.
 
-    Strength is the AUC of the feature for membership of `group`, turned so that it is at least 0.5: 0.5 = says
-    nothing about the group, 1 = gives it away. `direction` +1: higher values in the group. Of an attribute's
-    groups the one that the feature tells best is shown; a missing value ranks below all others, since missing
-    can tell as well. DeLong's interval at `level`, each feature on its own. Groups of fewer than 20 applicants,
-    or with fewer than 20 others, are left out.
+    Strength is the AUC of the feature for membership of `group`, turned so that it is at least 0.5: 0.5 =
+    says nothing about the group, 1 = gives it away. `direction` +1: higher values in the group. Of an
+    attribute's groups the one that the feature tells best is shown; a missing value ranks below all others,
+    since missing can tell as well. DeLong's interval at `level`, each feature on its own. Groups of fewer
+    than 20 applicants, or with fewer than 20 others, are left out.
     """
     rows = []
     ranks = {name: _rank(frame[name]) for name in names}

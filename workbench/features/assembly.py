@@ -114,7 +114,8 @@ def fit_texts(
     """
     sources = [view.name for view in recipe.views if view.kind == "posts"]
     if not sources or not recipe.topics:
-        empty = pl.DataFrame(schema={"topic": pl.Int64, "rank": pl.Int64, "term": pl.String})
+        columns = {"topic": pl.Int64, "rank": pl.Int64, "term": pl.String}
+        empty = pl.DataFrame(schema=columns | {"weight": pl.Float64, "applicants": pl.Int64})
         return Topics(pl.DataFrame(schema={"term": pl.String}), empty)
     drawn = chosen.sort().sample(min(FIT_APPLICANTS, chosen.len()), seed=seed)
     posts = [

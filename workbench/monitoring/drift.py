@@ -38,7 +38,8 @@ def month_table(baseline: pl.DataFrame, frame: pl.DataFrame, *, level: float) ->
 
 
 def drift_table(months: pl.DataFrame) -> pl.DataFrame:
-    """Return vintage, applicants, score (PSI), score_noise, score_beyond, beyond, furthest, one row per month.
+    """Return vintage, applicants, score (PSI), score_noise, score_beyond, beyond, furthest, one row per
+    month.
 
     `beyond` counts the features beyond noise, `furthest` is the one that is most beyond it.
     """

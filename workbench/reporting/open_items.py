@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from workbench.packs import CONDITIONAL, prohibited
 from workbench.params import Study
 from workbench.reporting.evidence import (
     MET,
@@ -21,7 +22,6 @@ from workbench.reporting.evidence import (
 )
 from workbench.reporting.markdown import escape_markdown
 
-_OWED = "conditional"
 _NO_OUTCOME = "no outcome known"  # how the waterfall's step begins
 _OUT_OF_TIME = "out_of_time"
 _DEVELOPER = "developer"
@@ -82,19 +82,19 @@ def _statements(study: Study) -> list[Row]:
 
 
 def _permissions(verdicts: pl.DataFrame, study: Study) -> list[Row]:
-    """Return one item for each conditional verdict, or one that says that no law was asked."""
+    """Return one item for each conditional verdict on what is used, or one that says no law was asked."""
     if not study.data.packs:
         return [
             _row("Permission", "No jurisdiction is named: no law was asked about the data.", "model owner")
         ]
-    owed = verdicts.filter(verdict=_OWED).iter_rows(named=True)
+    used = verdicts.filter(~pl.col("source").is_in(prohibited(verdicts)))
     return [
         _row(
             f"Statement on the use of {row['source']} ({row['pack']}, {row['rule']})",
             f"{NOT_PROVIDED}; {_words(row['data_category'])} is allowed on a condition: {row['text']}",
             row["role"],
         )
-        for row in owed
+        for row in used.filter(verdict=CONDITIONAL).iter_rows(named=True)
     ]
 
 

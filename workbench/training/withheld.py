@@ -29,8 +29,8 @@ def withheld_gain(
 
     Above 0 = the prohibition costs discrimination, 0 = nothing. `development` has applicant_id, default and
     `names`; `withheld` applicant_id and features that the model must not have. Both models train with the
-    champion's `settings` and `rounds` on the same folds; the interval is paired DeLong of their predictions on
-    the folds left out. None when nothing is withheld.
+    champion's `settings` and `rounds` on the same folds; the interval is paired DeLong of their predictions
+    on the folds left out. None when nothing is withheld.
     """
     extra = [name for name in withheld.columns if name != "applicant_id"]
     if not extra:

@@ -1,0 +1,69 @@
+"""What is known, and refused, before a run starts: its keys, its engine, damage in its folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench.engine import choose_engine
+from workbench.errors import RunError
+from workbench.fingerprint import code_revision, package_versions, source_hashes
+from workbench.params import STAGES, Study
+from workbench.privacy.encryption import open_cipher
+from workbench.privacy.pseudonyms import key_check, read_key
+from workbench.run import MANIFEST, Run, damaged
+from workbench.store import digest
+
+
+def refuse_damage(folder: Path, made_again: frozenset[str]) -> None:
+    """Refuse a run whose artifacts were edited or truncated; those that are gone are simply made again."""
+    if not (folder / MANIFEST).is_file():
+        return
+    run = Run.open(folder)
+    faults = [
+        f"{name} {fault}"
+        for name, fault in damaged(run).items()
+        if fault != "is missing" and run.entry(name)["stage"] not in made_again
+    ]
+    if faults:
+        right = "restore them, make them again with --from STAGE, or choose another folder with --run-id NAME"
+        raise RunError(
+            f"{run.folder}: {len(faults)} artifact(s) are not as they were written", [*faults, right]
+        )
+
+
+def refuse_other_key(folder: Path, about: Mapping[str, Any]) -> None:
+    """Refuse a run whose people have pseudonyms of another key: they could not be joined or forgotten."""
+    if not (folder / MANIFEST).is_file():
+        return
+    known = Run.open(folder).manifest
+    if known.get("stages") and known.get("pseudonym_key_check", "") != about["pseudonym_key_check"]:
+        right = "set the key the run was made with, or choose another folder with --run-id NAME"
+        raise RunError(f"{folder}: the pseudonym key is not the one this run was made with", [right])
+
+
+def about_run(study: Study) -> dict[str, Any]:
+    """Return what the manifest says of a run beside its stages; raises ParamsError or EngineError."""
+    engine = choose_engine(study.engine, study.scheduler)
+    open_cipher(study.encryption_key)
+    return {
+        "created": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "sources": source_hashes(study),
+        "pseudonym_key": study.pseudonym_key,
+        "pseudonym_key_check": key_check(read_key(study.pseudonym_key)) if study.pseudonym_key else "",
+        "encryption_key": study.encryption_key,
+        "code": code_revision(),
+        "packages": package_versions(),
+        "packages_sha256": digest(package_versions()),
+        "engine": {
+            "name": engine.name,
+            "device": engine.device,
+            "why": engine.why,
+            "scheduler": engine.scheduler,
+        },
+        "platform": f"{platform.system()} {platform.machine()}",
+        "seeds": {stage: study.section(stage)["seed"] for stage in STAGES if "seed" in study.section(stage)},
+    }
