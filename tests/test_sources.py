@@ -205,8 +205,9 @@ def test_a_rule_that_its_type_has_no_use_for(column, rule, said):
     assert said in fault(contract={column: rule})
 
 
-def test_only_categories_have_labels():
-    assert "labels: amount_due: only categories have labels" in fault(labels={"amount_due": {"1": "a"}})
+def test_only_categories_and_flags_have_labels():
+    found = fault(labels={"amount_due": {"1": "a"}})
+    assert "labels: amount_due: only categories and flags have labels" in found
     Source(**BILLS, labels={"service": {"1": "power"}})
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from workbench.errors import ParamsError, WorkbenchError, near_name
-from workbench.params import STAGES, EngineName
+from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
     LiveProgress,
     PlainProgress,
@@ -26,6 +26,7 @@ from workbench.progress import (
     times_summary,
 )
 from workbench.run import Run, damaged, runs_folder, unknown_files
+from workbench.sources import local_files
 from workbench.study import load_study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -67,6 +68,9 @@ def run(
         begun = time.time()
         documents = [] if only else _report(passed.run, ("html", "pdf"), renderer, progress)
     facts_summary(passed.run)
+    remote = [name for name, source in checked.data.sources.items() if not local_files(source, ROOT)]
+    if remote and "data" in choice.stages and "data" not in choice.force:
+        console.print(f"by URL or query, looked at again with --from data: {', '.join(remote)}", markup=False)
     times_summary(passed.run, [*passed.work, (begun, time.time())])
     for document in documents:
         console.print(str(document), soft_wrap=True, markup=False)

@@ -31,7 +31,17 @@ PACKAGES = (
     "statsmodels",
     "typst",
 )
-_SHARED = ("engine.py", "errors.py", "facts.py", "run.py", "scorer.py", "sources.py", "stage.py", "store.py")
+_SHARED = (
+    "engine.py",
+    "errors.py",
+    "facts.py",
+    "kinds.py",
+    "run.py",
+    "scorer.py",
+    "sources.py",
+    "stage.py",
+    "store.py",
+)
 _SCORES_AGAIN = ("data", "features")  # what scoring recomputes from the source tables
 
 
@@ -44,8 +54,15 @@ def stage_fingerprint(stage: str, study: Study, engine: str) -> str:
         _package_code(stage),
         package_versions(),
         engine,
-        source_hashes(study) if stage == "data" else {},
+        [source_hashes(study), _judged_by(study)] if stage == "data" else {},
     )
+
+
+def _judged_by(study: Study) -> list[str]:
+    """Return the hashes of what the data are judged by: the jurisdictions' packs and the reference table."""
+    packs = [ROOT / "params" / "jurisdictions" / f"{name}.yaml" for name in study.data.packs]
+    references = [ROOT / study.data.reference] if study.data.reference else []
+    return [sha256(path) for path in (*packs, *references) if path.is_file()]
 
 
 def source_hashes(study: Study) -> dict[str, str]:
@@ -137,4 +154,5 @@ def _package_code(stage: str) -> str:
         *(_SCORES_AGAIN if stage == "scoring" else ()),
     ]
     files = [path for folder in folders for path in (package / folder).rglob("*.py")]
-    return digest_files([*files, *(package / name for name in _SHARED)], ROOT)
+    shared = [*_SHARED, *(("packs.py", "yaml_reader.py") if stage == "data" else ())]
+    return digest_files([*files, *(package / name for name in shared)], ROOT)

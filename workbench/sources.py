@@ -16,7 +16,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 _SECRET = re.compile(r"://[^/@\s]*:[^/@\s]+@|[?&](password|passwd|pwd|secret|token|key)=", re.IGNORECASE)
 # Names that the data stage gives columns, and artifacts, of its own.
 _OWN_COLUMNS = """source_id part application_time vintage left_out age_band age_days hour weekday month
-    lag_days known duplicate reason outcome"""
+    lag_days known day_only duplicate reason outcome"""
+# Names that later stages give columns beside those of the applicants.
+_RESULTS = "score sample approved margin prob_default prob_default_scorecard"
 _OWN_ARTIFACTS = """protected samples sources permission inventory identifiers quality ledger waterfall
     samples_table vintages groups representativeness facts notebook"""
 _NUMBERS = ("money", "integer", "number", "flag")
@@ -143,12 +145,18 @@ class Source(_Part):
         clashes = sorted(set(self.types) & set(KINDS[self.kind].columns))
         if clashes:
             faults.append(f"types repeats {', '.join(clashes)}: the kind {self.kind} fixes their types")
-        if taken := sorted(set(self.types) & set(_OWN_COLUMNS.split())):
+        reserved = {*_OWN_COLUMNS.split(), *(_RESULTS.split() if self.kind == "applicants" else ())}
+        if taken := sorted(set(self.types) & reserved):
             faults.append(f"types: {', '.join(taken)}: the data stage uses these names; choose others")
         faults += self._rule_faults()
         issues = {*get_args(Issue), *known, *self.checks}
         if unknown := sorted(set(self.severity) - issues):
             faults.append(f"severity names {', '.join(unknown)}: no issue, column or check of this source")
+        standard = sorted(set(self.features) & set(KINDS[self.kind].columns))
+        if standard:
+            faults.append(
+                f"features: {', '.join(standard)}: standard columns are no features; name one of types"
+            )
         if self.features and KINDS[self.kind].role == "events":
             faults.append(
                 f"features: only columns of applicants and bureau are features as they stand, not {self.kind}"

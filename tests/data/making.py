@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from workbench.data import applicants as people
 from workbench.data import intake, protection, quality
@@ -28,8 +29,8 @@ def standard(frame, kind="bills", **values):
     """A frame in standard columns, and by contract the rows that break it."""
     made = standardise("s", source(kind, **values), frame.lazy())
     table = made.table.collect()
-    faults = {c: ((table[FAULTS] // 2**i) % 2 == 1).to_list() for i, c in enumerate(made.contracts)}
-    return table.drop(FAULTS), faults
+    faults = {c: table[f"{FAULTS}{i}"].to_list() for i, c in enumerate(made.contracts)}
+    return table.drop(cs.starts_with(FAULTS)), faults
 
 
 def applicants(count=3, **columns):
@@ -142,6 +143,6 @@ def take(
     if stop:
         quality.stop_on(found)
     written = intake.finish_parts(planned, found, target=folder / "kept", run=mapped)
-    ledger = intake.ledger(staged, written, counts)
+    ledger = intake.ledger(staged, written)
     parts = int(index["part"].max()) + 1
     return Taken(folder, everyone, waterfall, counts, found, ledger, identifiers, parts)

@@ -136,7 +136,8 @@ def test_every_row_is_in_one_column_of_the_ledger(tmp_path):
         {"applicant_id": 2},
         {"applicant_id": 3},
     ]
-    frames = {"applicants": applicants(3, default=[0, None, 1], agreed=[1, 1, 0]), "power": bills(*rows)}
+    table = bills(*rows).with_columns(pl.col("recorded_time").fill_null(pl.col("event_time")))
+    frames = {"applicants": applicants(3, default=[0, None, 1], agreed=[1, 1, 0]), "power": table}
     said = {"applicants": {"types": {"agreed": "flag"}}, "power": {"consent": "agreed"}}
     taken = take(tmp_path, frames, sources=said, severity={"duplicate": "quarantine"})
     assert taken.account("power") == {

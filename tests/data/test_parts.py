@@ -22,6 +22,11 @@ def one(tmp_path, *rows, sources=None, **said):
     return take(tmp_path, {"applicants": applicants(1), "power": bills(*rows)}, sources=sources, **said)
 
 
+def promptly(frame):
+    """The rows that say nothing of it were recorded when they happened."""
+    return frame.with_columns(pl.col("recorded_time").fill_null(pl.col("event_time")))
+
+
 # Only what was before the application, and known before it
 
 
@@ -56,7 +61,7 @@ def test_the_observation_window_has_so_many_days(tmp_path, days):
 
 @pytest.mark.parametrize(
     ("recorded", "kept"),
-    [(APPLIED - MICROSECOND, 1), (APPLIED, 0), (APPLIED + MICROSECOND, 0), (None, 1)],
+    [(APPLIED - MICROSECOND, 1), (APPLIED, 0), (APPLIED + MICROSECOND, 0), (None, 0)],
 )
 def test_a_row_recorded_after_the_application_was_not_known_then(tmp_path, recorded, kept):
     taken = one(tmp_path, {"recorded_time": recorded})
@@ -336,7 +341,7 @@ def test_every_row_ends_somewhere_and_counts_add_up(tmp_path_factory, events, si
     assert counted.get("rows", 0) == len(mine) + 6  # and the applicants
     assert counted.get("out_of_contract:amount_due", 0) == sum(due == -1 for _, _, due, _ in mine)
     assert counted.get("after_application", 0) == sum(d is not None and d <= 0 for _, d, _, _ in mine)
-    kept = [d for _, d, due, lag in mine if d is not None and 0 < d < 365 and (lag is None or lag < d)]
+    kept = [d for _, d, due, lag in mine if d is not None and 0 < d < 365 and lag is not None and lag < d]
     if action == "warn":
         assert account.get("kept", 0) == len(kept)
     assert set(account) <= {"read", "unknown_applicant", *OUTCOMES}
@@ -347,13 +352,16 @@ def test_every_row_ends_somewhere_and_counts_add_up(tmp_path_factory, events, si
 
 def test_rows_are_set_aside_for_the_first_reason_that_holds(tmp_path):
     old = {"event_time": APPLIED - 30 * DAY, "recorded_time": APPLIED - 22 * DAY}
-    taken = one(
-        tmp_path,
+    frame = bills(
         {"amount_due": -1.0},
         {"amount_due": -1.0} | old,
         {"amount_due": 30.0} | old,
         {"amount_due": 40.0, "event_time": APPLIED + DAY},
         {"amount_due": 50.0},
+    )
+    taken = take(
+        tmp_path,
+        {"applicants": applicants(1), "power": promptly(frame)},
         sources={"power": {"contract": {"amount_due": {"minimum": 0}}}},
         severity=dict.fromkeys(["after_application", "late_arrival", "out_of_contract"], "quarantine"),
     )
@@ -403,3 +411,43 @@ def test_parts_can_be_encrypted(tmp_path, monkeypatch):
             pl.read_parquet(file)
         pl.read_parquet(file, **open_cipher("ROWS_KEY").reading)
     assert taken.account("power")["kept"] == 1
+
+
+# A day without a clock
+
+
+@pytest.mark.parametrize(("day", "age"), [("2025-05-31", 1), ("2025-06-01", None), ("2025-05-30", 2)])
+def test_a_day_without_a_clock_is_before_the_application_when_the_whole_day_is(tmp_path, day, age):
+    assert datetime(2025, 6, 1, 12) == APPLIED
+    event = datetime.fromisoformat(day)
+    taken = one(tmp_path, {"event_time": event, "paid_time": None, "recorded_time": event})
+    assert taken.rows("power")["age_days"].to_list() == ([] if age is None else [age])
+
+
+def test_a_payment_on_the_day_of_the_application_was_not_known_then(tmp_path):
+    day = datetime(APPLIED.year, APPLIED.month, APPLIED.day)
+    taken = one(tmp_path, {"paid_time": day}, {"paid_time": day - DAY})
+    assert sorted(taken.rows("power")["paid_age"].to_list(), key=str) == [1, None]
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("bills", 1), ("topups", 2)])
+def test_equal_rows_of_a_day_are_duplicates_only_where_a_person_cannot_do_it_twice(tmp_path, kind, kept):
+    day = datetime(2025, 3, 3)
+    rows = pl.DataFrame({"applicant_id": [1, 1], "event_time": [day, day], "amount": [50.0, 50.0]})
+    if kind == "bills":
+        rows = rows.rename({"amount": "amount_due"}).with_columns(paid_time=pl.lit(None, pl.Datetime("us")))
+    taken = take(
+        tmp_path, {"applicants": applicants(1), "s": rows},
+        sources={"s": {"kind": kind, "data_category": "utility"}}, severity={"duplicate": "quarantine"},
+    )  # fmt: skip
+    assert taken.rows("s").height == kept
+
+
+def test_a_bureau_row_that_was_recorded_at_no_known_time_is_not_used(tmp_path):
+    rows = pl.DataFrame(
+        {"applicant_id": [1, 1], "recorded_time": [APPLIED - 9 * DAY, None], "accounts": [1, 7]}
+    )
+    said = {"kind": "bureau", "data_category": "bureau", "types": {"accounts": "integer"}}
+    taken = take(tmp_path, {"applicants": applicants(1), "b": rows}, sources={"b": said})
+    assert taken.rows("b")["accounts"].to_list() == [1]
+    assert taken.account("b") == {"read": 2, "undated": 1, "kept": 1}

@@ -212,6 +212,22 @@ def test_issues_of_rows_by_month_and_column():
     ]
 
 
+@pytest.mark.parametrize(("unknown", "share"), [(1000, 0.5), (3000, 0.75), (0, None)])
+def test_rows_of_nobody_are_a_share_of_all_rows(unknown, share):
+    rows = row_findings(counts(unknown_applicant=[0, 0, unknown, 0, 0, 0]), ACTIONS)
+    assert rows["share"].to_list() == ([share] if share else [])
+
+
+def test_months_of_rows_of_nobody_only_are_wholly_so():
+    table = counts([None, None, 1000], unknown_applicant=[7, None, 250], duplicate=[None, None, 250])
+    rows = row_findings(table, ACTIONS).select("issue", "month", "affected", "share").rows()
+    assert rows == [
+        ("duplicate", 202501, 250.0, 0.25),
+        ("unknown_applicant", 202411, 7.0, 1.0),
+        ("unknown_applicant", 202501, 250.0, 0.2),
+    ]
+
+
 def test_counts_add_up():
     parts = [counts(10, duplicate=1), counts(20), counts(5, duplicate=2)]
     whole = add_up(parts)
@@ -292,7 +308,7 @@ def test_the_name_of_a_month(month, name):
 
 
 def monthly(factor=1.0, service="power"):
-    """Bills of 300 applicants in each of nine months; those of January 2025 are another factor and service."""
+    """Bills of 300 applicants in each of nine months; those of January 2025 are changed."""
     rows = []
     for back in range(20, 290, 30):
         month = (APPLIED - back * DAY).strftime("%Y%m")

@@ -135,7 +135,7 @@ def test_later_applications_are_the_out_of_time_sample(first):
 def test_an_out_of_time_sample_of_nobody_or_of_everyone_is_refused(first, later):
     with pytest.raises(DataError) as caught:
         draw_samples(applicants(400, 1200, *MONTHS), shares=SHARES, out_of_time_from=first, seed=1)
-    assert caught.value.summary == f"data.out_of_time_from {first}: {later:,} of 1,600 applications"
+    assert caught.value.summary == f"data.out_of_time_from {first}: {later:,} of 1,600 rows"
     assert caught.value.faults == ("applications are from 2025-05 to 2025-08",)
 
 
@@ -157,23 +157,32 @@ def test_months_from_the_oldest():
 # Groups
 
 
-def test_groups_are_counted_in_all_and_in_the_holdout():
+BANDS = pl.Enum(["under 62", "62 and over"])
+
+
+def test_groups_are_counted_in_all_and_in_the_holdout_in_their_order():
     protected = pl.DataFrame(
         {
             "applicant_id": [1, 2, 3],
             "sex": ["male", "female", "male"],
-            "age_band": ["under 62", None, "62 and over"],
+            "age_band": pl.Series(["under 62", None, "62 and over"], dtype=BANDS),
         }
     )
     drawn = pl.DataFrame({"applicant_id": [1, 2, 3], "sample": ["holdout", "development", "holdout"]})
     assert group_table(protected, drawn).rows() == [
         ("sex", "female", 1, 0),
         ("sex", "male", 2, 2),
+        ("age_band", "under 62", 1, 1),
         ("age_band", "62 and over", 1, 1),
         ("age_band", "not known", 1, 0),
-        ("age_band", "under 62", 1, 1),
     ]
     assert group_table(protected.select("applicant_id"), drawn).height == 0
+
+
+def test_a_label_and_a_missing_value_that_both_say_not_known_are_one_group():
+    protected = pl.DataFrame({"applicant_id": [1, 2, 3], "sex": ["not known", None, "male"]})
+    drawn = pl.DataFrame({"applicant_id": [1, 2, 3], "sample": ["holdout"] * 3})
+    assert group_table(protected, drawn).rows() == [("sex", "male", 1, 1), ("sex", "not known", 2, 2)]
 
 
 GROUPS = pl.DataFrame(
@@ -185,26 +194,112 @@ GROUPS = pl.DataFrame(
     }
 )
 REFERENCE = pl.DataFrame(
-    {"attribute": ["sex", "sex", "tribe"], "group": ["female", "male", "x"], "share": [0.5, 0.5, 1.0]}
+    {"attribute": ["sex"] * 3, "group": ["male", "female", "other"], "share": [0.5, 0.49, 0.01]}
 )
 
 
+def reference(**shares):
+    """A reference of attributes with the shares of their groups."""
+    rows = [(attribute, group, share) for attribute, of in shares.items() for group, share in of.items()]
+    return pl.DataFrame(rows, schema=["attribute", "group", "share"], orient="row")
+
+
+def compared(table):
+    return representativeness_table(GROUPS, table, level=0.95)
+
+
 def test_the_shares_of_groups_against_a_reference():
-    table = representativeness_table(GROUPS, REFERENCE, level=0.95)
+    table = compared(REFERENCE)
     rows = table.select("attribute", "group", "applicants", "share", "reference", "difference").rows()
     assert rows == [
-        ("sex", "female", 30, pytest.approx(1 / 3), 0.5, pytest.approx(-1 / 6)),
         ("sex", "male", 60, pytest.approx(2 / 3), 0.5, pytest.approx(1 / 6)),
+        ("sex", "female", 30, pytest.approx(1 / 3), 0.49, pytest.approx(1 / 3 - 0.49)),
+        ("sex", "other", 0, 0.0, 0.01, -0.01),
+        ("sex", "not known", 10, None, None, None),
     ]
-    for row in table.iter_rows(named=True):
-        assert 0 < row["low"] < row["share"] < row["high"] < 1
-    assert table["low"][0] == pytest.approx(0.2446, abs=1e-4)  # Wilson, 30 of 90
+    assert table["low"].to_list() == [pytest.approx(x, abs=1e-4) for x in (0.5641, 0.2446, 0)] + [None]
+    assert table["high"].to_list()[2:] == [pytest.approx(0.0409, abs=1e-4), None]  # Wilson, 0 of 90
+
+
+def test_a_group_that_the_reference_lacks_is_there_without_a_reference():
+    table = compared(reference(region={"north": 0.4, "south": 0.6}, sex={"female": 1.0}))
+    rows = table.select("attribute", "group", "applicants", "share", "reference").rows()
+    assert rows == [
+        ("region", "north", 100, 1.0, 0.4),
+        ("region", "south", 0, 0.0, 0.6),
+        ("sex", "female", 30, pytest.approx(1 / 3), 1.0),
+        ("sex", "male", 60, pytest.approx(2 / 3), None),
+        ("sex", "not known", 10, None, None),
+    ]
+
+
+def test_a_reference_may_know_the_share_of_those_not_known():
+    table = compared(reference(sex={"female": 0.4, "male": 0.4, "not known": 0.2}))
+    assert table["share"].to_list() == pytest.approx([0.3, 0.6, 0.1])
+
+
+def test_groups_of_numbers_are_compared_as_text():
+    groups = GROUPS.with_columns(group=pl.Series(["1", "2", "9", "x"]))
+    table = representativeness_table(groups, reference(sex={1: 0.5, 2: 0.5}), level=0.95)
+    assert table["applicants"].to_list() == [30, 60, 10]
+
+
+@pytest.mark.parametrize(("female", "right"), [(0.489, False), (0.49, True), (0.51, True), (0.511, False)])
+def test_shares_add_up_to_one(female, right):
+    table = reference(sex={"male": 0.5, "female": female})
+    if right:
+        assert compared(table).height == 3
+    else:
+        with pytest.raises(DataError) as caught:
+            compared(table)
+        assert caught.value.faults == (f"sex: shares add up to {0.5 + female:g}; 1 is right",)
+
+
+def test_every_fault_of_a_reference_is_named():
+    table = reference(
+        regon={"north": 1.0},
+        tribe={"x": 0.5, "y": 0.4},
+        sex={"Female": 0.5, "Male": 0.5},
+        region={"north": 40, "south": 60},
+    )
+    with pytest.raises(DataError) as caught:
+        compared(table)
+    assert caught.value.summary == "data.reference cannot be compared with the study"
+    assert caught.value.faults == (
+        "2 rows without an attribute, a group or a share from 0 to 1; each needs all three",
+        "regon: no protected attribute (did you mean region?); those are sex, region",
+        "tribe: no protected attribute; those are sex, region",
+        "tribe: shares add up to 0.9; 1 is right",
+        "sex: none of its 2 groups is in the study; spell them as there, such as 'male'",
+        "region: shares add up to 100; 1 is right",
+    )
+
+
+def test_rows_that_say_nothing_or_the_same_again_are_counted():
+    rows = [
+        ("sex", "male", "0.5"),
+        ("sex", "male", "0.5"),
+        (None, "female", "0.5"),
+        ("sex", "female", "half"),
+    ]
+    table = pl.DataFrame(rows, schema=["attribute", "group", "share"], orient="row")
+    with pytest.raises(DataError) as caught:
+        compared(table)
+    assert caught.value.faults == (
+        "2 rows without an attribute, a group or a share from 0 to 1; each needs all three",
+        "2 rows repeat an attribute and group; one row for each is right",
+    )
+
+
+def test_without_protected_attributes_there_is_nothing_to_compare_a_reference_with():
+    with pytest.raises(DataError, match="sex: no protected attribute; there is none"):
+        representativeness_table(GROUPS.clear(), REFERENCE, level=0.95)
 
 
 def test_without_a_reference_there_is_nothing_to_compare():
-    empty = representativeness_table(GROUPS, None, level=0.95)
+    empty = compared(None)
     assert empty.height == 0
-    assert empty.columns == representativeness_table(GROUPS, REFERENCE, level=0.95).columns
+    assert empty.schema == compared(REFERENCE).schema
 
 
 def test_what_a_reference_lacks_is_named():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.making import bills, source, standard
-from workbench.data.standard import local, standardise, utc, utc_day
+from workbench.data.standard import FAULTS, local, standardise, utc, utc_day
 from workbench.errors import DataError
 
 SECRET = "Wanjiku"
@@ -42,7 +42,7 @@ def test_columns_get_their_standard_names_and_others_stay_unread():
     made = standardise("s", source(columns={"event_time": "due", "applicant_id": "CUSTOMER"}), rows.lazy())
     assert made.columns == ("applicant_id", "event_time", "paid_time", "amount_due")
     assert made.unread == ("note",)
-    assert made.table.collect().columns[:-1] == list(made.columns)
+    assert made.table.collect().columns[: -len(made.contracts)] == list(made.columns)
 
 
 def test_missing_columns_are_all_named_with_their_near_names():
@@ -358,3 +358,12 @@ def test_missing_columns_of_a_flat_ledger_are_all_named():
     assert "no column 'B1'" in said
     assert "no column 'P1'" in said
     assert "S1" not in said
+
+
+def test_a_table_may_have_any_number_of_contracts():
+    names = [f"x{number}" for number in range(140)]
+    rows = bills({}, {}).with_columns(pl.Series(name, [1.0, 5.0]) for name in names)
+    said = source(types=dict.fromkeys(names, "number"), contract={"x139": {"maximum": 2}})
+    made = standardise("s", said, rows.lazy())
+    last = made.contracts.index("x139")
+    assert made.table.select(f"{FAULTS}{last}").collect().to_series().to_list() == [False, True]

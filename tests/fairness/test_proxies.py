@@ -47,6 +47,33 @@ def test_small_groups_are_left_out(members, rows):
     assert proxy_table(people, ["g"], ["x"], level=0.95).height == rows
 
 
+def test_applicants_of_unknown_group_are_no_members_of_the_others():
+    """Unknown rows that look like the group would make the feature tell nothing."""
+    people = pl.DataFrame(
+        {"g": ["a"] * 100 + ["b"] * 100 + [None] * 800, "x": [1.0] * 100 + [0.0] * 100 + [1.0] * 800}
+    )
+    told = proxy_table(people, ["g"], ["x"], level=0.95)
+    assert told.drop("low", "high").rows() == [("g", "x", "a", 1.0, 1, 100)]
+
+
+def test_each_attribute_leaves_out_its_own_unknown():
+    people = frame().with_columns(
+        other=pl.when(pl.int_range(pl.len()) % 2 == 0).then("community"), empty=pl.lit(None, pl.String)
+    )
+    told = proxy_table(people, ["community", "other", "empty"], ["tier"], level=0.95)
+    half = proxy_table(people.drop_nulls("other"), ["other"], ["tier"], level=0.95)
+    assert told.filter(attribute="other").equals(half)
+    assert told.filter(attribute="community").equals(proxy_table(people, ["community"], ["tier"], level=0.95))
+    assert told.height == 2
+
+
+@pytest.mark.parametrize(("others", "rows"), [(LEAST_MEMBERS - 1, 0), (LEAST_MEMBERS, 1)])
+def test_others_of_unknown_group_are_not_counted(others, rows):
+    people = pl.DataFrame({"g": ["a"] * 500 + ["b"] * others + [None] * 500})
+    people = people.with_columns(x=pl.int_range(pl.len()).cast(pl.Float64))
+    assert proxy_table(people, ["g"], ["x"], level=0.95).height == rows
+
+
 def test_the_group_that_is_told_best_is_shown():
     people = pl.DataFrame({"g": ["a", "b", "c"] * 100, "x": [0.0, 1.0, 5.0] * 100})
     told = proxy_table(people, ["g"], ["x"], level=0.95)

@@ -9,14 +9,15 @@ from itertools import pairwise
 
 import polars as pl
 
-from workbench.data.parts import LEFT_OUT
+from workbench.data.parts import LEFT_OUT, amount_measures, count_months
 from workbench.data.reading import reading
-from workbench.data.standard import FAULTS, Opened, Standard, local, utc_day
+from workbench.data.standard import Opened, Standard, fault, local, utc_day
 from workbench.errors import DataError
 from workbench.privacy.pseudonyms import pseudonymise
 from workbench.sources import Source
 
 PART_APPLICANTS = 25_000
+MOST_REPEATED = 0.01
 
 
 @dataclass(frozen=True)
@@ -64,18 +65,21 @@ def read_people(item: Opened, *, application_date: str, key: bytes | None) -> Pe
         pseudonyms.alias("applicant_id") if pseudonyms is not None else pl.lit(None),
         vintage=local(pl.col("application_time"), source.time_zone).dt.strftime("%Y-%m"),
     )
-    issues = _issues(everyone, standard, source.time_zone)
+    issues = _issues(everyone, source, standard)
     return People(everyone.sort("applicant_id"), issues, standard.contracts, source.consent)
 
 
 def repeated_rows(raw: pl.LazyFrame, key: str) -> pl.Series:
-    """Mark rows that equal an earlier one, in the order of the key, in every column but the key."""
+    """Mark rows that equal an earlier one, in the order of the key, in every column but the key.
+
+    When more than one row in a hundred repeats, the columns are too few to tell people apart: none is marked.
+    """
     frame = raw.with_row_index("_row").sort(pl.col(key).cast(pl.Int64, strict=False), key, "_row").collect()
     values = [c for c in frame.columns if c not in (key, "_row")]
-    hashed = frame.select(values).hash_rows(seed=0)
-    first = frame.with_columns(hashed.alias("_hash")).unique("_hash", keep="first", maintain_order=True)[
-        "_row"
-    ]
+    hashed = frame.with_columns(frame.select(values).hash_rows(seed=0).alias("_hash"))
+    first = hashed.unique("_hash", keep="first", maintain_order=True)["_row"]
+    if frame.height - first.len() > MOST_REPEATED * frame.height:
+        return pl.Series("again", [False] * frame.height)
     marked = frame.select("_row", again=~pl.col("_row").is_in(first.implode()))
     return marked.sort("_row")["again"]
 
@@ -104,7 +108,7 @@ def exclude(
     if people.consent:
         steps.append((f"no consent ({people.consent})", pl.col(people.consent).fill_null(0) != 1))
     steps += [
-        (f"{name}: out of contract", (pl.col(FAULTS) & (1 << i)) != 0)
+        (f"{name}: out of contract", fault(i))
         for i, name in enumerate(people.contracts)
         if actions[name] == "quarantine"
     ]
@@ -171,8 +175,8 @@ def protected_rows(
 ) -> pl.DataFrame:
     """Return applicant_id and the protected attributes; `age`, or `birth_date`, becomes `age_band`.
 
-    [30, 62] gives the bands 'under 30', '30 to 61' and '62 and over'; a missing age stays missing. Birthdays
-    are days of the applicants' time zone.
+    [30, 62] gives the bands 'under 30', '30 to 61' and '62 and over', as an Enum, which sorts by age; a
+    missing age stays missing. Birthdays are days of the applicants' time zone.
     """
     rows = everyone.filter(pl.col("left_out") == "").sort("applicant_id")
     if "birth_date" in protected:
@@ -186,37 +190,28 @@ def protected_rows(
     labels += [f"{low} to {high - 1}" for low, high in pairwise(starts)]
     labels += [f"{starts[-1]} and over"]
     reached = pl.sum_horizontal((pl.col("age") >= start).cast(pl.Int32) for start in starts)
-    named = reached.replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
+    named = reached.replace_strict(dict(enumerate(labels)), return_dtype=pl.Enum(labels))
     band = pl.when(pl.col("age").is_not_null()).then(named)
     place = min(i for i, name in enumerate(protected) if name in ("age", "birth_date"))
     return rows.with_columns(age_band=band).select("applicant_id", *names[:place], "age_band", *names[place:])
 
 
-def _issues(everyone: pl.DataFrame, standard: Standard, zone: str) -> pl.DataFrame:
-    """Count the applicants' contract faults and duplicates as the parts of events are counted."""
-    applied = local(pl.col("application_time"), zone)
+def _issues(everyone: pl.DataFrame, source: Source, standard: Standard) -> pl.DataFrame:
+    """Count the applicants' faults as the parts of events are counted."""
+    applied = local(pl.col("application_time"), source.time_zone)
     month = applied.dt.year().cast(pl.Int32) * 100 + applied.dt.month()
-    measures = {
-        "rows": pl.len().cast(pl.Float64),
-        "duplicate": pl.col("_duplicate").sum().cast(pl.Float64),
+    types = {
+        c: source.all_types[c] for c in standard.columns if c not in ("applicant_id", "application_time")
     }
+    measures = {"rows": pl.len().cast(pl.Float64), "duplicate": pl.col("_duplicate").sum().cast(pl.Float64)}
     measures |= {
-        f"out_of_contract:{c}": ((pl.col(FAULTS) & (1 << i)) != 0).sum().cast(pl.Float64)
-        for i, c in enumerate(standard.contracts)
+        f"out_of_contract:{c}": fault(i).sum().cast(pl.Float64) for i, c in enumerate(standard.contracts)
     }
-    measures |= {
-        f"missing:{c}": pl.col(c).null_count().cast(pl.Float64)
-        for c in standard.columns
-        if c not in ("applicant_id", "application_time", "default")
-    }
-    counted = (
-        everyone.group_by(month.alias("month"))
-        .agg(**measures)
-        .unpivot(index="month", variable_name="measure")
-    )
-    return counted.select(pl.lit("applicants").alias("source"), "month", "measure", "value").sort(
-        "month", "measure"
-    )
+    measures |= {f"missing:{c}": pl.col(c).null_count().cast(pl.Float64) for c in types if c != "default"}
+    measures |= amount_measures([c for c, asked in types.items() if asked in ("money", "integer", "number")])
+    categories = [c for c, asked in types.items() if asked == "category"]
+    dated = everyone.with_columns(month=month)
+    return count_months("applicants", dated, measures, categories)
 
 
 def _waterfall_row(step: str, excluded: int, left: pl.DataFrame) -> dict[str, object]:

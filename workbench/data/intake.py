@@ -18,7 +18,10 @@ from workbench.kinds import KINDS
 from workbench.privacy.encryption import open_cipher
 from workbench.sources import Source
 
+# Where a row of a source goes before parts are looked at.
+PLACES = ("without_consent", "unknown_applicant", "left_out", "staged")
 _NO_LIMIT = 100_000
+_NUMBERS = ("money", "integer", "number")
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
 
@@ -67,7 +70,9 @@ def consents_of(opened: Mapping[str, Opened]) -> list[str]:
 def actions_by_source(opened: Mapping[str, Opened], severity: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return the action for every issue and contract of every source."""
     return {
-        name: actions_of(severity, item.source.severity, item.standard.contracts)
+        name: actions_of(
+            severity, item.source.severity, item.standard.contracts, people=item.source.kind == "applicants"
+        )
         for name, item in opened.items()
     }
 
@@ -75,13 +80,13 @@ def actions_by_source(opened: Mapping[str, Opened], severity: Mapping[str, str])
 def stage_events(
     opened: Mapping[str, Opened], people: pl.DataFrame, *, folder: Path, cipher: str
 ) -> pl.DataFrame:
-    """Stream every source but the applicants' into one folder per part: source, read, without_consent."""
+    """Stream every source but the applicants' into one folder per part: source and its rows by PLACES."""
     rows = [
         {"source": name, **_stage(name, item, people, folder=folder, cipher=cipher)}
         for name, item in opened.items()
         if item.source.kind != "applicants"
     ]
-    return pl.DataFrame(rows, schema={"source": pl.String, "read": pl.Int64, "without_consent": pl.Int64})
+    return pl.DataFrame(rows, schema={"source": pl.String} | dict.fromkeys(PLACES, pl.Int64))
 
 
 def plan_parts(
@@ -108,11 +113,12 @@ def plan_parts(
             observation_days=_NO_LIMIT if single else observation_days,
             late_days=late_days,
             contracts=item.standard.contracts,
-            money=tuple(c for c, t in types.items() if t == "money"),
+            amounts=tuple(c for c, t in types.items() if t in (_NUMBERS if single else ("money",))),
             categories=tuple(c for c, t in types.items() if t == "category"),
             actions=actions[name],
             cipher=cipher,
             single=single,
+            clocked=item.source.kind in ("topups", "transactions", "posts"),
         )
         staged = [replace(whole, number=n, staged=str(folder / name / f"part={n}")) for n in numbers]
         planned += [part for part in staged if Path(part.staged).is_dir()]
@@ -163,21 +169,22 @@ def finish_parts(
     return counts.group_by("source", maintain_order=True).sum()
 
 
-def ledger(staged: pl.DataFrame, written: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+def ledger(staged: pl.DataFrame, written: pl.DataFrame) -> pl.DataFrame:
     """Return what became of the rows of each source.
 
     Columns, each row being counted in one of them but `read`, which is their sum: source, read,
     without_consent, unknown_applicant, left_out (with their applicants), set_aside, undated,
     after_application, recorded_after, outside_window, superseded (a newer row of the applicant is kept),
-    kept.
+    kept. Raises DataError when parts hold other rows than were staged.
     """
-    strangers = counts.filter(pl.col("measure") == "unknown_applicant").group_by("source")
-    unknown = strangers.agg(unknown_applicant=pl.col("value").sum().cast(pl.Int64))
-    table = staged.join(unknown, on="source", how="left", maintain_order="left")
-    table = table.join(written, on="source", how="left", maintain_order="left").fill_null(0)
-    gone = pl.col("read") - pl.sum_horizontal("without_consent", "unknown_applicant", *cutting.OUTCOMES)
-    order = ("source", "read", "without_consent", "unknown_applicant", "left_out", *cutting.OUTCOMES)
-    return table.with_columns(left_out=gone).select(order)
+    table = staged.join(written, on="source", how="left", maintain_order="left").fill_null(0)
+    lost = table.filter(pl.col("staged") != pl.sum_horizontal(cutting.OUTCOMES))["source"].to_list()
+    if lost:
+        raise DataError(
+            f"rows were lost between staging and parts: {', '.join(lost)}", ["run the stage again"]
+        )
+    order = (*PLACES[:3], *cutting.OUTCOMES)
+    return table.select("source", pl.sum_horizontal(PLACES).alias("read"), *order)
 
 
 def _parts(people: pl.DataFrame) -> int:
@@ -197,19 +204,27 @@ def _stage(name: str, item: Opened, people: pl.DataFrame, *, folder: Path, ciphe
         if not place.is_dir():
             place.mkdir(parents=True)
             empty.write_parquet(place / "0.parquet", **open_cipher(cipher).writing)
-    read = item.raw.select(pl.len()).collect().item() * (len(source.wide.times) if source.wide else 1)
-    return {
-        "read": read,
-        "without_consent": _without_consent(source, standard, people) if source.consent else 0,
-    }
+    return _account(source, standard, people)
 
 
-def _without_consent(source: Source, standard: Standard, people: pl.DataFrame) -> int:
-    refused = people.filter(pl.col("part") >= 0, pl.col(source.consent).fill_null(0) != 1)
-    found = standard.table.join(
-        refused.lazy().select("source_id"), left_on="applicant_id", right_on="source_id", how="semi"
+def _account(source: Source, standard: Standard, people: pl.DataFrame) -> dict[str, int]:
+    """Count every row of a source by what became of it on the way to its part, each in one place."""
+    part = pl.col("part")
+    consent = pl.col(source.consent) == 1 if source.consent else pl.lit(True)
+    place = (
+        pl.when(part.is_null())
+        .then(pl.lit("unknown_applicant"))
+        .when(part == cutting.LEFT_OUT)
+        .then(pl.lit("left_out"))
+        .when(~consent.fill_null(False))
+        .then(pl.lit("without_consent"))
+        .otherwise(pl.lit("staged"))
     )
-    return int(found.select(pl.len()).collect(engine="streaming").item())
+    joined = standard.table.select("applicant_id").join(
+        people.lazy(), left_on="applicant_id", right_on="source_id", how="left"
+    )
+    counted = joined.group_by(place.alias("place")).len().collect(engine="streaming")
+    return dict.fromkeys(PLACES, 0) | dict(counted.iter_rows())
 
 
 def views(opened: Mapping[str, Opened], cost_only: Sequence[str]) -> list[dict[str, Any]]:

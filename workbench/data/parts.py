@@ -6,7 +6,7 @@ needs no other: memory does not grow with the number of applicants, and parts ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from workbench.data.standard import FAULTS, Standard, local
+from workbench.data.standard import FAULTS, Standard, fault, local
 from workbench.kinds import KINDS
 from workbench.privacy.encryption import open_cipher
 from workbench.privacy.identifiers import normalise_text
@@ -34,12 +34,18 @@ OUTCOMES = (
     "kept",
 )
 ROW_ISSUES = ("duplicate", "after_application", "recorded_after", "late_arrival", "out_of_contract")
-_PASSING = cs.temporal() | cs.by_name(FAULTS, "month", "lag_days", "known", "duplicate")
+_PASSING = (
+    cs.temporal() | cs.starts_with(FAULTS) | cs.by_name("month", "lag_days", "known", "day_only", "duplicate")
+)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of one source and what is to be done with it: plain values, for another process too."""
+    """One part of one source and what is to be done with it: plain values, for another process too.
+
+    `single`: one row per applicant is kept, the newest. `clocked`: equal rows on a day without a clock are no
+    duplicates, since a person can do the same twice a day.
+    """
 
     source: str
     number: int
@@ -47,7 +53,7 @@ class Part:
     observation_days: int
     late_days: int
     contracts: tuple[str, ...]
-    money: tuple[str, ...]
+    amounts: tuple[str, ...]
     categories: tuple[str, ...]
     actions: Mapping[str, str] = field(default_factory=dict)
     set_aside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -55,6 +61,7 @@ class Part:
     aside: str = ""
     cipher: str = ""
     single: bool = False
+    clocked: bool = False
 
 
 def join_people(source: Source, standard: Standard, people: pl.LazyFrame) -> pl.LazyFrame:
@@ -78,7 +85,7 @@ def join_people(source: Source, standard: Standard, people: pl.LazyFrame) -> pl.
         pl.col("applicant_id_study").alias("applicant_id"),
         "application_time",
         *(normalise_text(pl.col(c)) if source.all_types[c] == "text" else pl.col(c) for c in values),
-        pl.col(FAULTS),
+        cs.starts_with(FAULTS),
     )
 
 
@@ -86,24 +93,29 @@ def timed(source: Source, joined: pl.LazyFrame, columns: tuple[str, ...]) -> pl.
     """Add age_days, hour, weekday and month, and the ages of other times before the application.
 
     An age is floor((application - time) / 1 day) in whole days; a time that is not before the application
-    was not known then, so its age is missing. `lag_days` is recorded minus event time in days. The times stay
-    until the part is finished: rows that differ in one of them are no duplicates.
+    was not known then, so its age is missing. A time at midnight is a day without a clock: it is before the
+    application when the whole day is. `lag_days` is recorded minus event time in days; `known` says whether
+    the row was recorded before the application. The times stay until the part is finished: rows that differ
+    in one of them are no duplicates.
     """
+    has_recorded = "recorded_time" in columns
     if KINDS[source.kind].role == "snapshot":
         just_before = pl.col("application_time") - pl.duration(microseconds=1)
-        taken = pl.col("recorded_time") if "recorded_time" in columns else pl.lit(None, pl.Datetime("us"))
-        joined = joined.with_columns(event_time=pl.coalesce(taken, just_before))
-    wall = local(pl.col("event_time"), source.time_zone)
+        joined = joined.with_columns(event_time=pl.col("recorded_time") if has_recorded else just_before)
+    zone = source.time_zone
+    wall = local(pl.col("event_time"), zone)
     times = [c for c in columns if source.all_types[c] == "time" and c not in ("event_time", "recorded_time")]
-    recorded = pl.col("recorded_time") if "recorded_time" in columns else pl.lit(None, pl.Datetime("us"))
-    ages = {f"{c.removesuffix('_time')}_age": _age(c) for c in times}
+    recorded = pl.col("recorded_time") if has_recorded else pl.lit(None, pl.Datetime("us"))
+    known = (_end(recorded, zone) < pl.col("application_time")).fill_null(False)
+    ages = {f"{c.removesuffix('_time')}_age": _age(c, zone) for c in times}
     return joined.with_columns(
-        age_days=_age("event_time"),
+        age_days=_age("event_time", zone),
         hour=wall.dt.hour().cast(pl.Int64),
         weekday=wall.dt.weekday().cast(pl.Int64),
         month=(wall.dt.year().cast(pl.Int32) * 100 + wall.dt.month()),
         lag_days=(recorded - pl.col("event_time")).dt.total_days(),
-        known=(recorded < pl.col("application_time")).fill_null(True),
+        known=known if has_recorded else pl.lit(True),
+        day_only=_at_midnight(wall),
         **{name: pl.when(age >= 0).then(age) for name, age in ages.items()},
     )
 
@@ -120,35 +132,44 @@ def write_staged(rows: pl.LazyFrame, folder: Path, cipher: str) -> None:
 def count_part(part: Part) -> pl.DataFrame:
     """Count what is in a staged part: month, measure, column, value (a sum over rows, so parts add up)."""
     rows = _staged(part)
-    measures = {"rows": pl.len().cast(pl.Float64)}
     if part.number == UNKNOWN:
-        measures = {"unknown_applicant": pl.len().cast(pl.Float64)}
-    else:
-        values = rows.select(cs.exclude(_PASSING, "applicant_id", "hour", "weekday")).columns
-        measures |= {issue: flag.sum().cast(pl.Float64) for issue, flag in _flags(part).items()}
-        measures |= {
-            f"missing:{c}": pl.col(c).null_count().cast(pl.Float64) for c in values if not c.endswith("_age")
-        }
-        measures |= {
-            f"out_of_contract:{c}": _bit(i).sum().cast(pl.Float64) for i, c in enumerate(part.contracts)
-        }
-        for c in part.money:
-            positive = pl.col(c).filter(pl.col(c) > 0).cast(pl.Float64)
-            measures |= {
-                f"log_sum:{c}": (positive.log10() * 1e6).round(0).sum(),
-                f"log_count:{c}": positive.count().cast(pl.Float64),
-            }
+        return count_months(part.source, rows, {"unknown_applicant": pl.len().cast(pl.Float64)}, ())
+    values = rows.select(cs.exclude(_PASSING, "applicant_id", "hour", "weekday", "age_days")).columns
+    measures = {"rows": pl.len().cast(pl.Float64)}
+    measures |= {issue: flag.sum().cast(pl.Float64) for issue, flag in _flags(part).items()}
+    measures |= {
+        f"missing:{c}": pl.col(c).null_count().cast(pl.Float64) for c in values if not c.endswith("_age")
+    }
+    measures |= {
+        f"out_of_contract:{c}": fault(i).sum().cast(pl.Float64) for i, c in enumerate(part.contracts)
+    }
+    measures |= amount_measures(part.amounts)
+    return count_months(part.source, rows, measures, part.categories)
+
+
+def amount_measures(columns: Sequence[str]) -> dict[str, pl.Expr]:
+    """Return what geometric means of amounts are made of: sums of log10 in whole millionths, and counts."""
+    measures = {}
+    for column in columns:
+        positive = pl.col(column).filter(pl.col(column) > 0).cast(pl.Float64)
+        measures[f"log_sum:{column}"] = (positive.log10() * 1e6).round(0).sum()
+        measures[f"log_count:{column}"] = positive.count().cast(pl.Float64)
+    return measures
+
+
+def count_months(
+    source: str, rows: pl.DataFrame, measures: Mapping[str, pl.Expr], categories: Sequence[str]
+) -> pl.DataFrame:
+    """Return source, month, measure, value: the measures, and the rows of every value of the categories."""
     counted = rows.group_by("month").agg(**measures).unpivot(index="month", variable_name="measure")
-    values_of = [
+    values = [
         rows.group_by("month", pl.concat_str(pl.lit(f"category:{c}="), pl.col(c)).alias("measure")).agg(
             value=pl.len().cast(pl.Float64)
         )
-        for c in (part.categories if part.number != UNKNOWN else ())
+        for c in categories
     ]
-    found = pl.concat([counted, *(frame.filter(pl.col("measure").is_not_null()) for frame in values_of)])
-    return found.select(pl.lit(part.source).alias("source"), "month", "measure", "value").sort(
-        "month", "measure"
-    )
+    found = pl.concat([counted, *(frame.filter(pl.col("measure").is_not_null()) for frame in values)])
+    return found.select(pl.lit(source).alias("source"), "month", "measure", "value").sort("month", "measure")
 
 
 def finish_part(part: Part) -> dict[str, int]:
@@ -173,12 +194,22 @@ def finish_part(part: Part) -> dict[str, int]:
     return dict.fromkeys(OUTCOMES, 0) | found | last
 
 
-def _age(column: str) -> pl.Expr:
-    before = pl.col("application_time") - pl.col(column)
+def _at_midnight(wall: pl.Expr) -> pl.Expr:
+    return (wall == wall.dt.truncate("1d")).fill_null(False)
+
+
+def _end(time: pl.Expr, zone: str) -> pl.Expr:
+    """Return the time itself, or the end of the day where the time is a day without a clock."""
+    last = time + pl.duration(days=1) - pl.duration(microseconds=1)
+    return pl.when(_at_midnight(local(time, zone))).then(last).otherwise(time)
+
+
+def _age(column: str, zone: str) -> pl.Expr:
+    time, applied = pl.col(column), pl.col("application_time")
     return (
-        pl.when(before > pl.duration(days=0))
-        .then(before.dt.total_microseconds() // DAY)
-        .otherwise(pl.when(before.is_not_null()).then(-1))
+        pl.when(_end(time, zone) < applied)
+        .then((applied - time).dt.total_microseconds() // DAY)
+        .otherwise(pl.when((applied - time).is_not_null()).then(-1))
     )
 
 
@@ -186,24 +217,18 @@ def _staged(part: Part) -> pl.DataFrame:
     files = sorted(Path(part.staged).glob("*.parquet"))
     reading = {"hive_partitioning": False, "glob": False} | open_cipher(part.cipher).reading
     rows = pl.read_parquet(files, **reading)
-    return rows.with_columns(duplicate=_duplicates(rows))
+    repeated = _duplicates(rows)
+    return rows.with_columns(duplicate=repeated & ~rows["day_only"] if part.clocked else repeated)
 
 
 def _duplicates(rows: pl.DataFrame) -> pl.Series:
     """Mark the second and later of rows that are equal in every column."""
-    hashed = rows.hash_rows(seed=0)
-    repeated = hashed.is_duplicated()
+    repeated = rows.hash_rows(seed=0).is_duplicated()
     if not repeated.any():
         return repeated
     suspects = rows.with_row_index("_row").filter(repeated)
     first = suspects.unique(subset=rows.columns, keep="first", maintain_order=True)["_row"]
-    return pl.Series(repeated) & ~pl.int_range(rows.height, eager=True, dtype=pl.UInt32).is_in(
-        first.implode()
-    )
-
-
-def _bit(index: int) -> pl.Expr:
-    return (pl.col(FAULTS) & (1 << index)) != 0
+    return repeated & ~pl.int_range(rows.height, eager=True, dtype=pl.UInt32).is_in(first.implode())
 
 
 def _flags(part: Part) -> dict[str, pl.Expr]:
@@ -236,7 +261,7 @@ def _outcome(part: Part) -> pl.Expr:
 def _reason(part: Part) -> pl.Expr:
     """Return why a row is set aside, or an empty text."""
     flags = {issue: flag for issue, flag in _flags(part).items() if part.actions.get(issue) == "quarantine"}
-    flags |= {c: _bit(i) for i, c in enumerate(part.contracts) if part.actions.get(c) == "quarantine"}
+    flags |= {c: fault(i) for i, c in enumerate(part.contracts) if part.actions.get(c) == "quarantine"}
     flags |= {
         issue: pl.col("month").is_in([int(m) for m in months]) for issue, months in part.set_aside.items()
     }

@@ -22,6 +22,11 @@ class Permitted:
     cost_only: tuple[str, ...]
     dropped: tuple[str, ...]
 
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """What is dropped without a measure of its cost: unread sources, and single columns."""
+        return tuple(name for name in self.dropped if name not in self.cost_only)
+
 
 def categories(sources: Mapping[str, Source]) -> dict[str, tuple[DataCategory, bool]]:
     """Return category and consent (yes or no) of every source, and of features with their own category."""

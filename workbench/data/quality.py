@@ -14,7 +14,7 @@ ISSUES = (*ROW_ISSUES, "unknown_applicant", *MONTH_ISSUES)
 MEANINGS = {
     "duplicate": "row equal to another in every column",
     "after_application": "event on or after the application: never used",
-    "recorded_after": "event before the application, recorded after it: never used",
+    "recorded_after": "event before the application, recorded after it or at no known time: never used",
     "late_arrival": "recorded later than the lag allowed",
     "out_of_contract": "value outside the contract, or unreadable",
     "unknown_applicant": "event of nobody in the applicants' source: never used",
@@ -28,10 +28,12 @@ Distance = Callable[[pl.Expr, pl.Expr], pl.Expr]
 
 
 def actions_of(
-    severity: Mapping[str, str], own: Mapping[str, str], contracts: Sequence[str]
+    severity: Mapping[str, str], own: Mapping[str, str], contracts: Sequence[str], *, people: bool = False
 ) -> dict[str, str]:
     """Return the action for every issue and contract of a source: its own, else the study's."""
     general = {**severity, **own}
+    if people:  # persons are not set aside for their month
+        general |= {issue: "warn" for issue in MONTH_ISSUES if general[issue] == "quarantine"}
     return {issue: general[issue] for issue in ISSUES} | {
         name: own.get(name, general["out_of_contract"]) for name in contracts
     }
@@ -52,7 +54,11 @@ def findings(
 
 
 def row_findings(counts: pl.DataFrame, actions: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:
-    """Return the issues of rows by source, issue, column and month: rows affected, share, action."""
+    """Return the issues of rows by source, issue, column and month: rows affected, share, action.
+
+    Shares are of the month's rows of applicants who are in the study; that of rows of nobody in the
+    applicants' source is of these and those rows together.
+    """
     rows = counts.filter(pl.col("measure") == "rows").select("source", "month", total="value")
     split = counts.with_columns(
         issue=pl.col("measure").str.split(":").list.first(),
@@ -60,10 +66,10 @@ def row_findings(counts: pl.DataFrame, actions: Mapping[str, Mapping[str, str]])
     )
     found = split.filter(pl.col("issue").is_in([*ROW_ISSUES, "unknown_applicant"]), pl.col("value") > 0)
     joined = found.join(rows, on=["source", "month"], how="left", nulls_equal=True)
+    stranger, known = pl.col("issue") == "unknown_applicant", pl.col("total").fill_null(0)
+    whole = pl.when(stranger).then(known + pl.col("value")).otherwise("total")  # rows are of those known
     return _with_actions(
-        joined.select(
-            "source", "issue", "column", "month", affected="value", share=pl.col("value") / pl.col("total")
-        ),
+        joined.select("source", "issue", "column", "month", affected="value", share=pl.col("value") / whole),
         actions,
     )
 

@@ -13,7 +13,7 @@ from workbench.errors import DataError, near_name
 from workbench.kinds import KINDS, ColumnType
 from workbench.sources import Rule, Source
 
-FAULTS = "_faults"
+FAULTS = "_fault_"
 _ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
 _ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
 _DAY_ZERO = datetime(1990, 1, 1)  # earlier stamps are a system's zero, not a time
@@ -23,9 +23,9 @@ _NO = ("false", "no", "n", "0", "0.0", "f")
 
 @dataclass(frozen=True)
 class Standard:
-    """A source in standard columns; bit i of the column `_faults` is set where the i-th contract is broken.
+    """A source in standard columns, with a flag for every contract: `fault(i)` says where the i-th is broken.
 
-    `contracts` names the bits: a column, or one of the source's checks.
+    `contracts` names them: a column, or one of the source's checks.
     """
 
     table: pl.LazyFrame
@@ -64,17 +64,22 @@ def standardise(name: str, source: Source, raw: pl.LazyFrame) -> Standard:
         raise DataError(f"source {name}: {len(faults)} column(s) at fault", faults)
     values = {c: _value(source, c, pl.col(o), flat.collect_schema()[o]) for c, o in present.items()}
     broken = {c: _broken(source, c, pl.col(o), values[c]) for c, o in present.items()}
-    table = flat.select(**values, **{f"_{c}": flag for c, flag in broken.items()})
     typed = flat.select(**values)
     checks = {check: _check(name, check, text, typed) for check, text in source.checks.items()}
-    bits = [*(pl.col(f"_{c}") for c in broken), *(~flag for flag in checks.values())]
-    mask = pl.sum_horizontal(bit.fill_null(False).cast(pl.Int64) * (1 << i) for i, bit in enumerate(bits))
+    flags = {f"{FAULTS}{i}": flag.fill_null(False) for i, flag in enumerate(broken.values())}
+    table = flat.select(**values, **flags)
+    held = {f"{FAULTS}{len(flags) + i}": ~flag for i, flag in enumerate(checks.values())}
     return Standard(
-        table.select(*values, mask.alias(FAULTS)),
+        table.with_columns(**held),
         (*broken, *checks),
         tuple(values),
         tuple(sorted(set(schema) - set(present.values()) - _wide_columns(source))),
     )
+
+
+def fault(index: int) -> pl.Expr:
+    """Return whether a row breaks the contract with this index."""
+    return pl.col(f"{FAULTS}{index}")
 
 
 def utc(value: pl.Expr, zone: str) -> pl.Expr:

@@ -17,9 +17,9 @@ def outcome_counts(group: Labels, default: ArrayLike, approved: ArrayLike) -> pl
     """Count applicants by group, outcome and decision.
 
     `group`: label of each applicant [applicants], any type, none missing; `default`: 0 good, 1 bad
-    [applicants]; `approved`: 0 declined, 1 approved [applicants]. Returns columns group (text, sorted),
-    applicants, goods_approved, goods_declined, bads_approved, bads_declined: one row per group, and the four
-    cells add up to applicants.
+    [applicants]; `approved`: 0 declined, 1 approved [applicants]. Returns columns group (text; sorted, that
+    of an Enum in its order), applicants, goods_approved, goods_declined, bads_approved, bads_declined: one
+    row per group, and the four cells add up to applicants.
 
     Raises:
         DataError: lengths that differ, a missing group, values other than 0 and 1; with counts, never rows.
@@ -36,7 +36,8 @@ def outcome_counts(group: Labels, default: ArrayLike, approved: ArrayLike) -> pl
     cells = pl.Series(2 * bad + (1 - approve), dtype=pl.Int64)
     rows = pl.DataFrame({"group": labels, "cell": cells})
     counted = [(pl.col("cell") == index).sum().cast(pl.Int64).alias(name) for index, name in enumerate(CELLS)]
-    return rows.group_by("group").agg(pl.len().cast(pl.Int64).alias("applicants"), *counted).sort("group")
+    table = rows.group_by("group").agg(pl.len().cast(pl.Int64).alias("applicants"), *counted).sort("group")
+    return table.with_columns(pl.col("group").cast(pl.String))
 
 
 def check_outcome_counts(counts: pl.DataFrame) -> None:

@@ -14,8 +14,10 @@ Labels = Sequence[object] | NDArray[Any] | pl.Series
 
 
 def as_labels(group: Labels) -> pl.Series:
-    """Return the groups as text; missing ones stay null."""
+    """Return the groups as text, or as the Enum that they are, in its order; missing ones stay null."""
     labels = pl.Series("group", group, strict=False)
+    if labels.dtype == pl.Enum:
+        return labels
     return (labels.fill_nan(None) if labels.dtype.is_float() else labels).cast(pl.String)
 
 

@@ -20,19 +20,22 @@ def proxy_table(
     Strength is the AUC of the feature for membership of `group`, turned so that it is at least 0.5: 0.5 =
     says nothing about the group, 1 = gives it away. `direction` +1: higher values in the group. Of an
     attribute's groups the one that the feature tells best is shown; a missing value ranks below all others,
-    since missing can tell as well. DeLong's interval at `level`, each feature on its own. Groups of fewer
-    than 20 applicants, or with fewer than 20 others, are left out.
+    since missing can tell as well. DeLong's interval at `level`, each feature on its own. Applicants whose
+    group is not known are left out of their attribute; groups of fewer than 20 applicants, or with fewer than
+    20 others, are as well.
     """
     rows = []
     ranks = {name: _rank(frame[name]) for name in names}
     for attribute in attributes:
-        groups = frame[attribute].drop_nulls().unique().sort()
-        members = {group: (frame[attribute] == group).fill_null(False).to_numpy() for group in groups}
+        known = frame[attribute].is_not_null().to_numpy()
+        labels = frame[attribute].drop_nulls()
+        members = {group: (labels == group).to_numpy() for group in labels.unique().sort()}
         judged = {g: m for g, m in members.items() if LEAST_MEMBERS <= m.sum() <= m.size - LEAST_MEMBERS}
         for name in names if judged else ():
-            areas = {group: _area(member, ranks[name]) for group, member in judged.items()}
+            values = ranks[name][known]
+            areas = {group: _area(member, values) for group, member in judged.items()}
             group = max(areas, key=lambda g: abs(areas[g] - 0.5))
-            rows.append(_row(attribute, name, group, judged[group], ranks[name], level))
+            rows.append(_row(attribute, name, group, judged[group], values, level))
     schema = {"attribute": pl.String, "feature": pl.String, "group": pl.String, "strength": pl.Float64}
     schema |= {"low": pl.Float64, "high": pl.Float64, "direction": pl.Int64, "applicants": pl.Int64}
     return pl.DataFrame(rows, schema=schema).sort(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -47,14 +48,19 @@ def catalogue_of(
     `windows` are days before the application, `topics` the number of topics of every source of texts.
     """
     spans = Windows(tuple(sorted(windows)), observation_days)
-    made = [feature for view in sources for feature in _features_of(view, spans, topics)]
     if any(view.kind == "statements" for view in sources):  # the card ledger has its own entry for it
-        made = [f for f in made if not (f.name == "credit_limit" and f.family == columns.FAMILY)]
+        sources = [_without_limit(view) for view in sources]
+    made = [feature for view in sources for feature in _features_of(view, spans, topics)]
     repeated = [name for name, count in Counter(feature.name for feature in made).items() if count > 1]
     if repeated:
         faults = [f"{name}: made twice; rename a source or a declared column" for name in repeated]
         raise ParamsError(f"{len(repeated)} feature name(s) that two sources share", faults)
     return tuple(made)
+
+
+def _without_limit(view: SourceView) -> SourceView:
+    declared = tuple(column for column in view.declared if column.name != "credit_limit")
+    return replace(view, declared=declared) if view.kind == "applicants" else view
 
 
 def _features_of(view: SourceView, windows: Windows, topics: int) -> list[Feature]:

@@ -17,7 +17,7 @@ from workbench.errors import DataError
 from workbench.features.catalogue import Feature, SourceView, feature_of
 from workbench.features.windows import Aggregate, Value, Windows, only_positive, plain, ratio
 
-WRITING, TOPICS = "writing", "text topics"
+WRITING, TOPICS = "short posts", "text topics"
 TOP_TERMS = 10
 _MILLIONTHS = 1_000_000
 _TEXT = nw.col("text").fill_null("")

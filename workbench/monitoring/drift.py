@@ -54,14 +54,17 @@ def drift_table(months: pl.DataFrame) -> pl.DataFrame:
     return shown.join(counted, on="vintage", how="left").sort("vintage")
 
 
-def drift_month(drift: pl.DataFrame) -> str:
+def drift_month(drift: pl.DataFrame) -> str | None:
     """Return the first month whose scores are beyond noise, confirmed by the next one; the last needs none.
 
-    Empty when there is none. Features alone do not count: months differ in length, and a fault of the data
-    moves a feature without touching what the model says.
+    "none" when no month is; None when no month was judged at all, so that nothing is known. Features alone do
+    not count: months differ in length, and a fault of the data moves a feature without touching what the
+    model says.
     """
+    if drift.height == 0:
+        return None
     beyond = drift["score_beyond"].to_list()
     for index, vintage in enumerate(drift["vintage"]):
         if beyond[index] and all(beyond[index : index + 2]):
             return str(vintage)
-    return ""
+    return "none"

@@ -176,12 +176,12 @@ def format_interval(low: Any, high: Any, unit: str) -> str:
 
 
 def _complements(rows: list[Row], hidden: dict[int, set[str]], count: str, within: str) -> list[int]:
-    """Return the rows to hide beside the only hidden row of a group."""
+    """Return the rows to hide beside the only hidden row of a group; a count of 0 would hide nothing."""
     found = []
     for group in {row[within] for row in rows}:
         members = [index for index, row in enumerate(rows) if row[within] == group]
-        shown = [index for index in members if index not in hidden]
-        if len(members) - len(shown) == 1 and shown:
+        shown = [index for index in members if index not in hidden and rows[index][count]]
+        if sum(index in hidden for index in members) == 1 and shown:
             found.append(min(shown, key=lambda index: rows[index][count]))
     return found
 
