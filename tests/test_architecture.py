@@ -26,7 +26,7 @@ LAYERS = (
     ("errors", "kinds"),
     ("sources", "yaml_reader", "engine", "privacy"),
     ("params",),
-    ("study", "packs", "statistics", "store", "facts", "scorer"),
+    ("study", "packs", "statistics", "store", "private", "facts", "scorer"),
     ("run",),
     ("stage", "retention", "world"),
     STAGES,

@@ -3,14 +3,18 @@
 import ast
 import json
 import re
-from functools import cache
+from functools import cache, partial
+from types import SimpleNamespace
 
 import nbformat
+import polars as pl
 import pytest
 import yaml
 
+from workbench.errors import DataError
 from workbench.fingerprint import notebook_path
 from workbench.params import ROOT, STAGES, Study
+from workbench.stage import Stage
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 SMOKE = yaml.safe_load((ROOT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
@@ -189,3 +193,36 @@ def test_every_parameter_is_used(stage):
     code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     assert set(Study.model_fields[stage].annotation.model_fields) - names == set()
+
+
+# The checks of the training notebook
+
+
+def check_training(names, cutoff):
+    """Run the notebook's cell of checks on scores from 400 to 500 and a study's own protected attributes."""
+    stage = SimpleNamespace(name="training", read_json=lambda _: {"protected": ["age", "age_band", "tribe"]})
+    stage.check = partial(Stage.check, stage)
+    scores = pl.DataFrame({"score": range(400, 501)}).with_columns(prob_default=0.9 - pl.col("score") / 1000)
+    scores = scores.with_columns(approved=(pl.col("score") >= cutoff).cast(pl.Int64))
+    cell = source_of(code_of(ROOT / "notebooks" / "03_training.ipynb")[-2])
+    exec(cell, {"pl": pl, "stage": stage, "scores": scores, "names": names, "cutoff": cutoff})
+
+
+@pytest.mark.parametrize("cutoff", [401, 500])
+def test_a_study_in_order_passes_its_checks(cutoff):
+    check_training(["late_count", "sex"], cutoff)
+
+
+@pytest.mark.parametrize("name", ["tribe", "age", "age_band"])
+def test_a_protected_attribute_of_the_study_is_no_feature(name):
+    with pytest.raises(DataError, match="1 of 4 checks failed") as caught:
+        check_training(["late_count", name], 450)
+    assert caught.value.faults == ("no protected attribute is a feature",)
+
+
+@pytest.mark.parametrize("cutoff", [400, 501])
+def test_a_cutoff_outside_the_scores_is_told_where_they_are(cutoff):
+    with pytest.raises(DataError) as caught:
+        check_training(["late_count"], cutoff)
+    advice = f"98 of 100 scores are from 401 to 499; set training.cutoff (now {cutoff}) between them"
+    assert caught.value.faults == (f"someone is approved and someone declined: {advice}",)

@@ -77,6 +77,17 @@ def test_a_query_needs_a_database():
         "postgresql://host/db?user=u&password=hunter2",
         "s3://key:hunter2@bucket/*.csv",
         "https://host/a.csv?token=hunter2",
+        "https://host/a.csv?X-Amz-Date=1&X-Amz-Signature=hunter2",
+        "https://host/a.csv?X-Amz-Security-Token=hunter2",
+        "https://host/a.csv?x-goog-credential=hunter2",
+        "https://host/a.csv?sv=1&sig=hunter2",
+        "https://host/a.csv?AWSAccessKeyId=hunter2",
+        "https://host/a.csv?api_key=hunter2",
+        "https://host/a.csv?user=u&PGPASSWORD=hunter2",
+        "https://host/a.csv?client_secret=hunter2",
+        "zip://a.csv::https://user:hunter2@host/a.zip",
+        "s3://user@corp:hunter2@bucket/a.csv",
+        "ftp://:hunter2@host/a.csv",
     ],
 )
 def test_a_password_in_params_is_refused(address):
@@ -88,10 +99,18 @@ def test_a_password_in_params_is_refused(address):
 
 
 @pytest.mark.parametrize(
-    "address", ["postgresql://user@host/db", "postgresql://host:5432/db", "sqlite:///a.db"]
+    "address",
+    ["postgresql://user@host/db", "postgresql://u@host:5432/db?sslmode=require", "sqlite:///a.db", "$BANK"],
 )
 def test_an_address_without_a_password_is_fine(address):
     Source(**{**BILLS, "path": "", "query": "SELECT 1", "database": address})
+
+
+@pytest.mark.parametrize(
+    "path", ["https://host:8080/b@c/a.csv?day=1", "s3://bucket/k=1/*.csv", "in/token=1.csv"]
+)
+def test_a_path_that_only_resembles_one_with_a_password_is_fine(path):
+    Source(**BILLS | {"path": path})
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "utc+3", "EAT"])

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from workbench.params import ROOT
+from workbench.private import PrivateFolder
 
 _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # stages side by side: threads that wait must not spin on the other's core
@@ -21,7 +22,10 @@ _END_WITH_PARENT = (
 
 
 class Kernel:
-    """A running kernel that has imported, or is importing, what a notebook's setup cell asks for."""
+    """A running kernel that has imported, or is importing, what a notebook's setup cell asks for.
+
+    Its temporary files lie in a private folder of this process: they go with it, also when it is killed.
+    """
 
     def __init__(self, notebook: Path) -> None:
         from jupyter_client.manager import AsyncKernelManager
@@ -32,6 +36,7 @@ class Kernel:
         self._closed = False
         # a socket's name has at most about 100 characters, which a deep TMPDIR would use up
         short = None if len(gettempdir()) < 60 else "/tmp"
+        self._private = PrivateFolder()
         self._folder = TemporaryDirectory(prefix="workbench-", dir=short)
         connection = str(Path(self._folder.name) / "kernel.json")
         # sockets as files: no port that others could reach
@@ -47,9 +52,11 @@ class Kernel:
             self._closed = True
             run_sync(self._shut_down)()
             self._folder.cleanup()
+            self._private.close()
 
     async def _start(self, lines: list[str]) -> None:
-        await self.manager.start_kernel(cwd=str(ROOT), extra_arguments=lines)
+        environment = os.environ | {"TMPDIR": str(self._private.path)}
+        await self.manager.start_kernel(cwd=str(ROOT), extra_arguments=lines, env=environment)
 
     async def _shut_down(self) -> None:
         await self.manager.shutdown_kernel(now=True)

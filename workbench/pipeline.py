@@ -24,7 +24,8 @@ from workbench.kernels import WarmKernels
 from workbench.packs import load_packs
 from workbench.params import ROOT, STAGES, Study
 from workbench.preflight import about_run, refuse_damage, refuse_other_key
-from workbench.run import Run, describe_artifact, runs_folder
+from workbench.private import sweep
+from workbench.run import Run, clear_scratch, describe_artifact, runs_folder
 from workbench.stage import Stage
 from workbench.study import load_study
 
@@ -90,9 +91,14 @@ def run_stages(
         refuse_other_key(folder, about)
         refuse_damage(folder, frozenset(stages) & force)
         run = Run.create(folder, study, about)
+        clear_scratch(run)
+        sweep()
         os.environ[_BY_PIPELINE] = str(run.folder)
         sequence = _Sequence(run, study, stages, force, jobs, progress or Silent())
-        sequence.go()
+        try:
+            sequence.go()
+        finally:
+            clear_scratch(run)
     return Passed(run, tuple(sequence.work))
 
 

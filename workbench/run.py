@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from workbench.study import check_study
 
 MANIFEST = "manifest.json"
 PARAMS = "params.yaml"
+SCRATCH = ".scratch"  # in the folder of a stage: rows on their way
 FORGOTTEN = "forgotten.json"  # who is to stay out of the run, by pseudonym; workbench/retention.py
 Kind = Literal["rows", "tables", "models", "facts", "notebook", "document"]
 
@@ -197,6 +199,12 @@ def unknown_files(run: Run) -> list[str]:
     known = {part.relative_to(run.folder).as_posix() for part in parts} | {MANIFEST, PARAMS, FORGOTTEN}
     found = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
     return sorted(name for name in found - known if not name.startswith((".", "report/source/")))
+
+
+def clear_scratch(run: Run) -> None:
+    """Remove what stages that failed or were killed have left on its way."""
+    for stage in STAGES:
+        shutil.rmtree(run.folder / stage / SCRATCH, ignore_errors=True)
 
 
 def runs_folder() -> Path:

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from workbench.kinds import KINDS, ColumnType, DataCategory, Issue, KindName
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-_SECRET = re.compile(r"://[^/@\s]*:[^/@\s]+@|[?&](password|passwd|pwd|secret|token|key)=", re.IGNORECASE)
+_SECRET = re.compile(
+    r"://[^/\s]*:[^/\s]+@|[?&][^=&#\s]*(pass|pwd|secret|token|key|sig|credential)[^=&#\s]*=", re.IGNORECASE
+)
 # Names that the data stage gives columns, and artifacts, of its own.
 _OWN_COLUMNS = """source_id part application_time vintage left_out age_band age_days hour weekday month
     lag_days known day_only duplicate reason outcome"""
@@ -94,7 +96,7 @@ class Source(_Part):
     minor_units: Annotated[int, Field(ge=1, le=10_000)] = 100
     data_category: DataCategory
     consent: str = ""
-    identifiers: dict[Name, Literal["pseudonym", "drop"]] = {}
+    identifiers: dict[Name, Literal["pseudonym", "drop", "keep"]] = {}
     severity: dict[str, Literal["stop", "quarantine", "warn"]] = {}
     features: dict[Name, ColumnFeature] = {}
     about: str = ""

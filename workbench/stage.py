@@ -16,7 +16,8 @@ from workbench.facts import Fact, make_fact
 from workbench.params import ROOT
 from workbench.privacy.encryption import Cipher, open_cipher
 from workbench.privacy.pseudonyms import read_key
-from workbench.run import Kind, Run, describe_artifact, parts_of
+from workbench.private import PrivateFolder
+from workbench.run import SCRATCH, Kind, Run, describe_artifact, parts_of
 from workbench.statistics.estimate import Estimate
 from workbench.store import read_json, write_json, write_whole
 
@@ -30,6 +31,7 @@ class Stage:
         self._artifacts: dict[str, dict[str, Any]] = {}
         self._reads: dict[str, str] = {}
         self._facts: dict[str, Fact] = {}
+        self._private: list[PrivateFolder] = []
         run.update(self._begin)
 
     @property
@@ -96,11 +98,22 @@ class Stage:
         self._save_parquet(name, frame, "rows", unit=unit, key=list(key), about=about, **extra)
 
     def scratch(self) -> Path:
-        """Return an empty folder inside the run for rows on their way; it goes when the stage closes."""
-        folder = self.folder / ".scratch"
+        """Return an empty folder inside the run for rows on their way: protected ones, no copies of sources.
+
+        It goes when the stage closes or fails, and at the latest when the next run starts.
+        """
+        folder = self.folder / SCRATCH
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
+
+    def private(self) -> Path:
+        """Return a new private folder outside the run (below TMPDIR) for copies of raw sources.
+
+        It lasts until the stage closes, so that sources can be read lazily, and goes when the stage fails.
+        """
+        self._private.append(PrivateFolder())
+        return self._private[-1].path
 
     def save_parts(
         self, name: str, folder: Path, *, unit: str, about: str, readers: Sequence[str] = ()
@@ -215,7 +228,9 @@ class Stage:
         path = self.folder / "facts.json"
         write_json(path, [fact.as_dict() for fact in self._facts.values()])
         self._note("facts", path, "facts", unit="fact", key=["id"], about=f"Facts of the stage {self.name}")
-        shutil.rmtree(self.folder / ".scratch", ignore_errors=True)
+        shutil.rmtree(self.folder / SCRATCH, ignore_errors=True)
+        for private in self._private:
+            private.close()
         self.run.update(self._finish)
         return self.facts()
 

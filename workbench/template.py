@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from workbench.data.applicants import protected_rows
 from workbench.data.reading import scan_source
-from workbench.data.standard import FAULTS, standardise
+from workbench.data.standard import fault, standardise
 from workbench.errors import ParamsError
 from workbench.params import ROOT
 from workbench.profile import LEAST_SHARED, profile
@@ -116,7 +116,7 @@ def _settle(source: Source, draft: Draft, raw: pl.LazyFrame) -> _Settled:
     source = Source.model_validate({**source.model_dump(exclude_defaults=True), **draft.values})
     standard = standardise("applicants", source, raw)
     wanted = {"applicant_id", "application_time", "default", *draft.protected} & set(standard.columns)
-    broken = [((pl.col(FAULTS) & (1 << i)) != 0).alias(f"_{c}") for i, c in enumerate(standard.contracts)]
+    broken = [fault(i).alias(f"_{c}") for i, c in enumerate(standard.contracts)]
     frame = standard.table.select(*sorted(wanted), *broken).collect().sort("applicant_id")
     defaults, goods = (int((frame["default"] == value).sum()) for value in (1, 0))
     faulty = {c: int(frame[f"_{c}"].sum()) for c in standard.contracts if frame[f"_{c}"].any()}

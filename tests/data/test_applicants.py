@@ -326,6 +326,14 @@ def test_one_edge_makes_two_bands():
     assert found == ["under 62", "62 and over"]
 
 
+def test_bands_sort_by_age_and_still_do_when_read_again(tmp_path):
+    everyone, _ = excluded(applicants(4, age=[70, None, 25, 31]), said={"types": {"age": "integer"}})
+    people.protected_rows(everyone, ["age"], BANDS).write_parquet(tmp_path / "protected.parquet")
+    read = pl.scan_parquet(tmp_path / "protected.parquet").collect()
+    joined = everyone.select("applicant_id").join(read, on="applicant_id")
+    assert joined["age_band"].sort().to_list() == [None, "under 30", "30 to 39", "62 and over"]
+
+
 def test_protected_attributes_in_their_order_of_those_in_the_study():
     said = {"types": {"sex": "category", "age": "integer", "region": "category"}}
     frame = applicants(3, default=[0, None, 1], sex=["f", "m", None], age=[20, 30, 40], region="north")

@@ -1,13 +1,17 @@
 """Sources as they really lie about: files, globs, other encodings, archives, databases; whole and damaged."""
 
 import gzip
+import http.server
+import json
 import os
 import shutil
 import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +23,7 @@ from workbench.errors import DataError
 
 ROWS = {"applicant_id": [1, 2], "amount": [1.5, 2.5]}
 SECRET = "Wanjiku"  # stands for a value that no error may quote
+PEOPLE = ("O'Brien", "+254712345678", 'Jane "JJ" Wanjiku', "`O`", "'Anne'", "+254712345678 O'Brien")
 
 
 def scan(tmp_path, path="a.csv", **values):
@@ -34,8 +39,11 @@ def fault(*words, **more):
     """The whole text of the error that a source is refused with."""
     with pytest.raises(DataError) as caught, reading("s"):
         scan(*words, **more).collect()
-    assert SECRET not in str(caught.value)
-    return str(caught.value)
+    said = str(caught.value)
+    assert not any(part in said for part in (SECRET, "Brien", "JJ", "Anne", "2547", "`"))
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return said
 
 
 def put(tmp_path, name, text, encoding="utf-8"):
@@ -173,6 +181,37 @@ def test_a_fault_far_down_is_a_data_error_too(tmp_path, name, content):
     assert "source s" in fault(tmp_path, name)
 
 
+def quoted(value):
+    return value.replace('"', '""')
+
+
+@pytest.mark.parametrize("value", PEOPLE)
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "x,y\n1,2\n{csv},3,4\n", "ComputeError: ragged: a row has more fields than the header"),
+        ("a.csv", 'x,y\n5,6\n1,"{csv}\n3,4\n', "ComputeError: bad quoting: a quote is never closed"),
+        ("a.csv", 'x,y\n1,"{csv}"a\n3,4\n', "ComputeError: bad quoting"),
+        ("a.jsonl", '{many}{{"x": {json}}}\n', "ComputeError: a value of another type than its column"),
+        ("a.jsonl", '{many}{{"x": {{"y": {json}}}}}\n', "a value of another type"),
+        ("a.jsonl", '{many}{{"x": {json}', "ComputeError: a line that is no JSON, or cut off"),
+        ("a.jsonl", "{many}{value}\n", "ComputeError: a line that is no JSON, or cut off"),
+    ],
+    ids=["ragged", "open quote", "text after a quote", "other type", "nested", "cut off", "no JSON"],
+)
+def test_no_error_quotes_a_person(tmp_path, name, content, said, value):
+    parts = {"csv": quoted(value), "json": json.dumps(value), "many": '{"x": 1}\n' * 11_000, "value": value}
+    put(tmp_path, name, content.format(**parts))
+    found = fault(tmp_path, name)
+    assert said in found
+
+
+def test_a_file_without_a_header_has_no_name_of_a_column_told(tmp_path):
+    put(tmp_path, "a.csv", "O'Brien,+254712345678\nx,y\n")
+    put(tmp_path, "b.csv", "Anne,1\nx,y\n")
+    assert "b.csv: columns or types differ from a.csv in 4 other column(s)" in fault(tmp_path, "*.csv")
+
+
 @pytest.mark.parametrize("left", [5, 20, 40])
 def test_a_truncated_gz_file_is_refused(tmp_path, left):
     path = put(tmp_path, "a.csv.gz", "x\n" + "\n".join(map(str, range(100))))
@@ -195,7 +234,7 @@ def test_faults_of_all_files_are_named_at_once(tmp_path):
     [
         ({"applicant_id": [1], "amount": ["1.5"]}, "in amount"),
         ({"applicant_id": [1]}, "in amount"),
-        ({"applicant_id": [1], "amount": [1.5], "more": [1]}, "in more"),
+        ({"applicant_id": [1], "amount": [1.5], "more": [1]}, "in 1 other column(s)"),
     ],
     ids=["type", "missing", "more"],
 )
@@ -291,6 +330,73 @@ def test_a_url_that_cannot_be_read(tmp_path, url):
     assert "source s: the URL cannot be read" in fault(tmp_path, url.format(tmp_path))
 
 
+class Presigned(http.server.BaseHTTPRequestHandler):
+    """Serves one CSV file to whoever has the signature, and half of another."""
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?")
+        known = query == f"X-Amz-Signature={SECRET}&name=*.csv"
+        content = b"x\n1\n"
+        self.send_response(200 if known else 403)
+        self.send_header("Content-Length", str(len(content) * (3 if "half" in path else 1)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+@pytest.fixture
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Presigned) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_port}"
+        made.shutdown()
+
+
+def test_a_presigned_url_is_read_and_its_signature_is_no_name_of_a_file(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("BILLS", f"{server}/in/{SECRET}/a.csv?X-Amz-Signature={SECRET}&name=*.csv")
+    assert rows(tmp_path, "$BILLS") == [("1",)]
+    files = [path.name for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+    assert files == ["0000.csv"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "said"),
+    [
+        ("a.csv", "X-Amz-Signature=other", "HTTPError: the server answered with status 403"),
+        ("a.half.csv", f"X-Amz-Signature={SECRET}&name=*.csv", "EOFError: truncated"),
+        (SECRET, f"X-Amz-Signature={SECRET}&name=*.csv", "0000: suffix none: which format?"),
+    ],
+)
+def test_no_error_quotes_an_address(tmp_path, server, monkeypatch, path, query, said):
+    monkeypatch.setenv("BILLS", f"{server}/{SECRET}/{path}?{query}")
+    found = fault(tmp_path, "$BILLS")
+    assert said in found
+    assert "127.0.0.1" not in found
+
+
+def test_a_server_that_does_not_answer_is_not_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("BILLS", f"http://127.0.0.1:1/a.csv?key={SECRET}")
+    assert fault(tmp_path, "$BILLS").endswith("ConnectionRefusedError: no connection")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://{}:x@bucket/a.csv", "ImportError: needs the Python package s3fs, which is not installed"),
+        ("gs://{}/a.csv", "ImportError: needs the Python package gcsfs, which is not installed"),
+        ("klingon://{}/a.csv", "ValueError: an unknown protocol"),
+        ("file:///none/{}.csv", "FileNotFoundError: not found"),
+    ],
+)
+def test_what_an_address_lacks_is_said_without_the_address(tmp_path, monkeypatch, url, said):
+    if "package" in said and find_spec(said.split("package ")[1].split(",")[0]):
+        pytest.skip("the package is installed")
+    monkeypatch.setenv("BILLS", url.format(SECRET))
+    assert said in fault(tmp_path, "$BILLS")
+
+
 def test_what_is_fetched_lies_in_the_scratch_folder(tmp_path):
     put(tmp_path, "a.csv", "x\n1\n")
     rows(tmp_path, f"file://{tmp_path}/a.csv")
@@ -327,6 +433,21 @@ def test_a_query_to_sqlite(tmp_path, database):
 )
 def test_a_query_that_fails(tmp_path, database, query, said):
     assert said in fault(tmp_path, path="", query=query, database=database)
+
+
+@pytest.mark.parametrize("value", PEOPLE)
+def test_no_error_of_a_query_quotes_a_person(tmp_path, database, value):
+    with sqlite3.connect(tmp_path / "bank.db") as connection:
+        connection.execute("CREATE TABLE people (name)")
+        numbers = [(n,) for n in range(3_000)]
+        connection.executemany("INSERT INTO people VALUES (?)", [*numbers, (value,)])
+    connection.close()
+    said = fault(tmp_path, path="", query="SELECT name FROM people", database=database)
+    assert said.endswith("OSError: a value of another type than its column")
+    literal = value.replace("'", "''")
+    for query in (f"SELECT abs('{literal}', 1)", f"SELECT nothing FROM people WHERE name = '{literal}'"):
+        said = fault(tmp_path, path="", query=query, database=database)
+        assert said.endswith("ProgrammingError: query refused")
 
 
 @pytest.mark.parametrize(
@@ -418,17 +539,25 @@ def test_the_address_of_a_database_comes_from_the_environment(tmp_path, postgres
 
 
 @pytest.mark.parametrize(
-    "query",
-    ["SELECT nothing FROM topups", "SELECT note::int FROM names", "SELEC"],
+    ("query", "said"),
+    [
+        ("SELECT nothing FROM topups", "syntax, table, column or right (SQLSTATE 42703)"),
+        ("SELECT note::int FROM names", "OSError: a value of another type than its column"),
+        ("SELEC", "syntax, table, column or right (SQLSTATE 42601)"),
+    ],
     ids=["column", "value", "syntax"],
 )
-def test_a_query_that_fails_in_postgresql(tmp_path, postgres, query):
-    assert "source s: the query failed" in fault(tmp_path, path="", query=query, database=postgres)
+def test_a_query_that_fails_in_postgresql(tmp_path, postgres, query, said):
+    found = fault(tmp_path, path="", query=query, database=postgres)
+    assert "source s: the query failed" in found
+    assert said in found
 
 
 def test_a_server_that_is_not_there(tmp_path):
     address = "postgresql://bank@127.0.0.1:1/postgres"
-    assert "source s: the query failed" in fault(tmp_path, path="", query="SELECT 1", database=address)
+    said = fault(tmp_path, path="", query="SELECT 1", database=address)
+    assert "source s: the query failed" in said
+    assert said.endswith(": no connection")
 
 
 # The reference table

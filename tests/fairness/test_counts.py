@@ -26,6 +26,14 @@ def test_groups_are_sorted_so_the_order_of_rows_does_not_matter():
     assert outcome_counts(["b", "a"], [0, 1], [1, 0]).equals(outcome_counts(["a", "b"], [1, 0], [0, 1]))
 
 
+def test_bands_stay_in_their_order_and_become_text():
+    order = pl.Enum(["under 30", "30 to 39", "40 and over"])
+    bands = pl.Series(["40 and over", "under 30", "30 to 39"], dtype=order)
+    counts = outcome_counts(bands, [0, 1, 0], [1, 0, 0])
+    assert counts["group"].to_list() == ["under 30", "30 to 39", "40 and over"]
+    assert counts.schema["group"] == pl.String
+
+
 def test_polars_columns_and_truth_values_are_taken():
     counts = outcome_counts(pl.Series(["x", "x"]), pl.Series([True, False]), np.array([True, True]))
     assert counts.rows() == [("x", 2, 1, 0, 1, 0)]

@@ -10,7 +10,12 @@ from workbench.errors import ParamsError
 from workbench.features.build import build_features, catalogue_of
 from workbench.features.catalogue import DeclaredFeature, SourceView, select_features
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dask support is moving:FutureWarning")  # Narwhals' own plan
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Dask support is moving:FutureWarning"),  # Narwhals' own plan
+    pytest.mark.filterwarnings(
+        "ignore:DataFrame is highly fragmented:pandas.errors.PerformanceWarning"
+    ),  # Dask's
+]
 APPLICANTS = 60
 SOURCES = [
     SourceView(

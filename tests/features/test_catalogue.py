@@ -138,4 +138,4 @@ def test_the_table_has_one_row_per_feature_in_order():
     columns = ["feature", "family", "definition", "source", "data_category", "unit", "monotone"]
     assert table.columns == columns
     assert table["feature"].to_list() == NAMES
-    assert table.row(-2) == ("bureau_enquiries", "declared", "e", "bureau", "bureau", "u", 1)
+    assert table.row(-2) == ("bureau_enquiries", "e", "e", "bureau", "bureau", "u", 1)

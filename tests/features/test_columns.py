@@ -17,6 +17,11 @@ def test_declared_columns_of_applicants_and_bureau(frame_of, collect):
     features = catalogue_of(SOURCES, windows=[30], observation_days=365)
     assert [feature.name for feature in features] == ["income", "bureau_enquiries", "bureau_missing"]
     assert [feature.data_category for feature in features] == ["income", "bureau", "bureau"]
+    assert [feature.family for feature in features] == [
+        "monthly income as stated",
+        "enquiries in twelve months",
+        "no record at bureau",
+    ]
     tables = {
         "applicants": pl.DataFrame({"applicant_id": [3, 1, 2], "income": [30, None, 20]}),
         "bureau": pl.DataFrame({"applicant_id": [2, 3], "enquiries": [4, None]}),

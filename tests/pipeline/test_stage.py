@@ -181,6 +181,20 @@ def test_the_scratch_folder_is_empty_inside_the_run_and_goes_when_the_stage_clos
     assert not scratch.exists()
 
 
+def test_a_private_folder_lies_outside_the_run_and_goes_when_the_stage_closes(new_run):
+    run = new_run()
+    stage = Stage(run, "data")
+    first, second = stage.private(), stage.private()
+    assert first != second
+    for folder in (first, second):
+        assert not folder.is_relative_to(run.folder)
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "rows.csv").write_text("x")
+    stage.close()
+    assert not first.exists()
+    assert not second.exists()
+
+
 # Keys
 
 

@@ -125,6 +125,32 @@ def test_text_with_identifiers_inside_is_reported_as_text():
     ]
 
 
+def test_all_kinds_of_a_column_are_told_and_a_value_of_two_kinds_counts_once():
+    phones, mails = [f"+254 712 345 {n:03}" for n in range(10)], [f"a{n}@b.example" for n in range(2)]
+    sample = pl.DataFrame({"x": [*phones, *mails, "call +254712345678 or write jo@x.example"]})
+    assert find_identifiers(sample).select("identifier", "found_by").rows() == [
+        ("phone", "values"),
+        ("email", "in text"),
+    ]
+    sample = pl.DataFrame({"surname": [*phones, "Otieno", "write jo@x.example"]})
+    assert find_identifiers(sample).rows() == [
+        ("surname", "name", "column name", None),
+        ("surname", "phone", "values", 10 / 12),
+        ("surname", "email", "in text", 1 / 12),
+    ]
+
+
+@pytest.mark.parametrize("name", ["account_no", "national_id", "imei"])
+def test_numbers_that_a_name_explains_are_no_phones(name):
+    sample = pl.DataFrame({name: [f"2547{n:08}" for n in range(10)]})
+    assert find_identifiers(sample)["found_by"].to_list() == ["column name"]
+
+
+def test_a_name_that_tells_nothing_leaves_the_values_to_tell():
+    sample = pl.DataFrame({"phone": ["1", "2"], "email": ["a@b.example", "c@d.example"]})
+    assert find_identifiers(sample, nameless=["phone", "email"]).rows() == [("email", "email", "values", 1.0)]
+
+
 def test_repeated_stand_ins_do_not_hide_a_column():
     sample = pl.DataFrame({"x": ["not given"] * 990 + [f"a{n}@b.example" for n in range(10)]})
     assert find_identifiers(sample).rows() == [("x", "email", "values", 10 / 11)]

@@ -137,6 +137,14 @@ def test_a_row_with_a_small_count_shows_no_number(applicants):
     assert str(applicants) not in "".join(row[2:])
 
 
+@pytest.mark.parametrize(("sizes", "hidden"), [((0, 9, 40, 500), [1, 2]), ((0, 9, 0), [1]), ((0, 40), [])])
+def test_a_count_of_nobody_hides_no_other(sizes, hidden):
+    """The small count would follow by subtraction if only nobody's were hidden beside it."""
+    frame = pl.concat([groups(size) for size in sizes])
+    shown = stripped(markdown_table(frame, COLUMNS, counts=["applicants"], suppress_below=10, within="group"))
+    assert [index for index, row in enumerate(shown) if row[3] == MISSING] == hidden
+
+
 def test_each_small_count_of_a_row_is_hidden():
     table = markdown_table(groups(9, 3), COLUMNS, counts=["applicants", "approved"], suppress_below=10)
     assert stripped(table)[0][1:3] == ["fewer than 10", "fewer than 10"]

@@ -10,21 +10,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import polars as pl
 
+from workbench.data.causes import cause
 from workbench.errors import DataError, near_name
 from workbench.sources import Source, local_files
 
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 _BLOCK = 1 << 20
+_SECONDS = 60  # without an answer
 
 
 def scan_source(name: str, source: Source, *, root: Path, scratch: Path) -> pl.LazyFrame:
     """Open a source as a lazy table with its own column names.
 
-    Relative paths are below `root`; what is fetched or converted lies below `scratch` for the time being.
+    Relative paths are below `root`. What is fetched or converted is a copy of raw data: it lies below
+    `scratch`, a private folder, for as long as the table is read.
     Raises DataError with every fault: missing, unreadable, truncated or empty files, other encodings, schemas
     that differ within a glob, a query that fails.
     """
@@ -42,7 +48,7 @@ def scan_source(name: str, source: Source, *, root: Path, scratch: Path) -> pl.L
     form = formats[files[0]]
     if form != "parquet":
         files = _as_utf8(name, files, source.encoding, scratch)
-    _check_schemas(name, files, form)
+    _check_schemas(name, files, form, _asked(source))
     return _scan(files, form)
 
 
@@ -64,8 +70,8 @@ def reading(name: str) -> Iterator[None]:
     """Raise DataError for a source whose fault shows only on reading to its end, such as a broken row."""
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"source {name}: cannot be read to its end", [_reason(error)]) from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise DataError(f"source {name}: cannot be read to its end", [cause(error)]) from None
 
 
 def _files(name: str, source: Source, root: Path, scratch: Path) -> list[Path]:
@@ -84,24 +90,44 @@ def _files(name: str, source: Source, root: Path, scratch: Path) -> list[Path]:
 
 
 def _fetched(name: str, url: str, scratch: Path) -> list[Path]:
-    import fsspec
-
     address = _resolved(name, url)
     folder = scratch / "fetched" / name
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        opened = fsspec.open_files(address, mode="rb")
         files = []
-        for index, remote in enumerate(opened):
-            target = folder / f"{index:04}-{Path(remote.path).name}"
+        for index, (path, remote) in enumerate(_remote(address)):
+            target = folder / f"{index:04}{_suffix(path)}"  # the rest of an address may hold a secret
             with remote as stream, target.open("wb") as copy:
                 shutil.copyfileobj(stream, copy, _BLOCK)
+                if getattr(stream, "length", 0):
+                    raise EOFError
             files.append(target)
     except Exception as error:  # file systems raise classes of their own
-        raise DataError(f"source {name}: the URL cannot be read", [_reason(error)]) from None
+        raise DataError(f"source {name}: the URL cannot be read", [cause(error)]) from None
     if not files:
         raise DataError(f"source {name}: nothing at the URL", ["check the address and the glob"])
     return files
+
+
+def _remote(address: str) -> Iterator[tuple[str, Any]]:
+    """Give the path of every file at an address, without a query, and what opens it."""
+    if address.startswith(("http://", "https://")) and "::" not in address:
+        try:
+            yield urlsplit(address).path, urlopen(address, timeout=_SECONDS)
+        except HTTPError as error:
+            error.close()
+            raise
+        return
+    import fsspec
+
+    for remote in fsspec.open_files(address, mode="rb"):
+        yield urlsplit(remote.path).path if "://" in remote.path else remote.path, remote
+
+
+def _suffix(path: str) -> str:
+    """Return the suffixes of a path that say format and packing, and no other."""
+    found = re.search(r"(\.(parquet|csv|jsonl|ndjson))?(\.(gz|zst))?$", path.lower())
+    return found[0] if found else ""
 
 
 def _query(name: str, source: Source, root: Path, scratch: Path) -> list[Path]:
@@ -125,7 +151,7 @@ def _query(name: str, source: Source, root: Path, scratch: Path) -> list[Path]:
     except DataError:
         raise
     except Exception as error:  # the drivers raise classes of their own
-        raise DataError(f"source {name}: the query failed", [_reason(error)]) from None
+        raise DataError(f"source {name}: the query failed", [cause(error)]) from None
     return [target]
 
 
@@ -181,7 +207,7 @@ def _as_utf8(name: str, files: list[Path], encoding: str, scratch: Path) -> list
                 f"{file.name}: not in {encoding}; set encoding, such as latin-1 or cp1252 or utf-16"
             )
         except OSError as error:
-            faults.append(f"{file.name}: unreadable or truncated ({_reason(error)})")
+            faults.append(f"{file.name}: unreadable or truncated ({cause(error)})")
     if faults:
         raise DataError(f"source {name}: text in another encoding, or no text", faults)
     return found
@@ -205,7 +231,14 @@ def _decode(file: Path, decoder: codecs.IncrementalDecoder, target: Path | None)
         decoder.decode(b"", final=True)
 
 
-def _check_schemas(name: str, files: list[Path], form: str) -> None:
+def _asked(source: Source) -> set[str]:
+    """Return the columns that the study names; other names may be data, where a file lacks its header."""
+    wide = source.wide.columns.values() if source.wide else ()
+    named = {source.columns.get(column, column) for column in source.all_types}
+    return named.union(*wide)
+
+
+def _check_schemas(name: str, files: list[Path], form: str, asked: set[str]) -> None:
     faults: list[str] = []
     schemas: dict[Path, pl.Schema] = {}
     rows = 0
@@ -215,16 +248,17 @@ def _check_schemas(name: str, files: list[Path], form: str) -> None:
             schemas[file] = scanned.collect_schema()
             rows += 0 if rows else scanned.head(1).collect().height
         except (pl.exceptions.PolarsError, OSError) as error:
-            faults.append(f"{file.name}: unreadable, truncated, empty or no {form} ({_reason(error)})")
+            faults.append(f"{file.name}: unreadable, truncated, empty or no {form} ({cause(error)})")
     first = next(iter(schemas.values()), pl.Schema())
     for file, schema in schemas.items():
         different = sorted(column for column in {*schema, *first} if schema.get(column) != first.get(column))
         if form == "csv" and not different and list(schema) != list(first):
             different = ["their order"]
         if different:
-            faults.append(
-                f"{file.name}: columns or types differ from {files[0].name} in {', '.join(different[:8])}"
-            )
+            told = [column for column in different if column in asked or column == "their order"][:8]
+            others = len(different) - len(told)
+            told += [f"{others} other column(s)"] if others else []
+            faults.append(f"{file.name}: columns or types differ from {files[0].name} in {', '.join(told)}")
     if not faults and not rows:
         faults.append("no rows; a source holds at least one")
     if faults:
@@ -237,10 +271,3 @@ def _scan(files: list[Path], form: str) -> pl.LazyFrame:
     if form == "csv":
         return pl.scan_csv(files, infer_schema=False, glob=False)
     return pl.scan_ndjson(files, infer_schema_length=10_000)
-
-
-def _reason(error: BaseException) -> str:
-    """Return the first line of a library's message without quoted text, which can be data."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    parts = re.split("""["'`]""", line)
-    return "".join("..." if index % 2 else part for index, part in enumerate(parts))[:160]

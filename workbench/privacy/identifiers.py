@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 
 import polars as pl
 from stdnum import iban, luhn
@@ -124,34 +124,33 @@ _VALUES: tuple[tuple[str, str, Callable[[str], bool] | None], ...] = (
     ("phone", _PHONE, lambda text: not _OTHER_NUMBER.match(text)),
 )
 _IN_NUMBERS = ("account", "national_id")  # any number looks like a phone
+_NUMBERED = ("account", "national_id", "device")  # so does what such a name explains
 _IN_TEXT = (("email", _EMAIL), ("phone", _PHONE), ("account", f"{_IBAN}|{_CARD}"))
 _SCHEMA = {"column": pl.String, "identifier": pl.String, "found_by": pl.String, "share": pl.Float64}
 
 
 def find_identifiers(
-    sample: pl.DataFrame, known: Collection[str] = (), *, least_share: float = 0.2
+    sample: pl.DataFrame,
+    known: Collection[str] = (),
+    *,
+    nameless: Collection[str] = (),
+    least_share: float = 0.2,
 ) -> pl.DataFrame:
-    """Return the columns that hold a direct identifier, or free text with some: never a value.
+    """Return the columns that hold direct identifiers, or free text with some: never a value.
 
     found_by: "column name"; "values" (at least `least_share` of the column's distinct values are one, check
-    digits included); "in text" (values that contain one; to be masked). share: of the distinct values in the
-    sample; missing where the name alone tells. Columns in `known` are left out. A name and a national id
-    without check digits (Kenya: 7 or 8 digits) are found by the column's name only.
+    digits included); "in text" (other values that contain one; to be masked). share: of the distinct values
+    in the sample; missing where the name alone tells. Every kind of a column has a row. Columns in `known`
+    are left out, and names in `nameless` tell nothing. A name and a national id without check digits (Kenya:
+    7 or 8 digits) are found by the column's name only.
     """
     found: list[tuple[str, str, str, float | None]] = []
     for name, column in sample.to_dict().items():
         if name in known or column.dtype == pl.Boolean or column.dtype.is_temporal():
             continue
-        values = _texts(column)
-        shares = _shares(values, column.dtype.is_integer())
-        by_name = identifier_by_name(name)
-        by_values = max(shares, key=shares.__getitem__, default="")
-        if by_name:
-            found.append((name, by_name, "column name", shares.get(by_name)))
-        elif by_values and shares[by_values] >= least_share:
-            found.append((name, by_values, "values", shares[by_values]))
-        elif not column.dtype.is_integer():
-            found += [(name, kind, "in text", share) for kind, share in _shares_in_text(values, shares)]
+        told = "" if name in nameless else identifier_by_name(name)
+        kinds = _kinds(_texts(column), told, column.dtype.is_integer(), least_share)
+        found += [(name, *kind) for kind in kinds]
     return pl.DataFrame(found, schema=_SCHEMA, orient="row")
 
 
@@ -217,8 +216,40 @@ def _texts(column: pl.Series) -> pl.Series:
     return texts.filter(texts != "").unique()
 
 
-def _shares(texts: pl.Series, whole_numbers: bool) -> dict[str, float]:
-    """Return the share of texts that are an identifier, by identifier."""
+def _kinds(
+    texts: pl.Series, told: str, whole_numbers: bool, least_share: float
+) -> Iterator[tuple[str, str, float | None]]:
+    """Give identifier, found_by and share; a value that may be of two kinds counts for the more frequent."""
+    hits = _hits(texts, whole_numbers)
+    explained: set[str] = set()
+    named, few = {told}, dict[str, float]()
+    if told:
+        explained = hits.pop(told, set())
+        if told in _NUMBERED:
+            hits.pop("phone", None)
+        yield told, "column name", len(explained) / texts.len() if explained else None
+    while hits:
+        hits = {kind: values - explained for kind, values in hits.items()}
+        kind = max(hits, key=lambda kind: len(hits[kind]))
+        values = hits.pop(kind)
+        share = len(values) / texts.len()
+        if share < least_share:
+            few[kind] = share
+            continue
+        explained = explained | values
+        named.add(kind)
+        yield kind, "values", share
+    if whole_numbers or not texts.len():
+        return
+    words = texts.filter(texts.str.contains(r"\p{L}") & ~texts.is_in(list(explained)))
+    for kind, pattern in _IN_TEXT:
+        share = max(int(words.str.contains(pattern).sum()) / texts.len(), few.get(kind, 0.0))
+        if share and kind not in named:
+            yield kind, "in text", share
+
+
+def _hits(texts: pl.Series, whole_numbers: bool) -> dict[str, set[str]]:
+    """Return the texts that are an identifier, by identifier."""
     hits: dict[str, set[str]] = {}
     for kind, pattern, is_valid in _VALUES:
         if whole_numbers and kind not in _IN_NUMBERS:
@@ -227,13 +258,4 @@ def _shares(texts: pl.Series, whole_numbers: bool) -> dict[str, float]:
         hits.setdefault(kind, set()).update(
             text for text in like if not is_valid or (text.isascii() and is_valid(text))
         )
-    return {kind: len(found) / texts.len() for kind, found in hits.items() if found}
-
-
-def _shares_in_text(texts: pl.Series, whole: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """Give the share of texts that contain an identifier beside words, or are one, by identifier."""
-    words = texts.filter(texts.str.contains(r"\p{L}"))
-    for kind, pattern in _IN_TEXT:
-        share = max(int(words.str.contains(pattern).sum()) / max(texts.len(), 1), whole.get(kind, 0.0))
-        if share:
-            yield kind, share
+    return {kind: found for kind, found in hits.items() if found}
