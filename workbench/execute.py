@@ -69,13 +69,12 @@ def execute(
 
 
 def _cause(error: Any) -> str:
-    """Return the whole text of our own errors, and the first line of any other."""
+    """Return the whole text of our own errors, and of any other the name alone: its text can quote data."""
     from workbench import errors
 
     if hasattr(errors, error.ename):
         return str(error.evalue)
-    first = str(error.evalue).splitlines()[0][:200] if error.evalue else ""
-    return f"{error.ename}: {first}"
+    return f"{error.ename} (what it says can quote data: it is in the executed notebook only)"
 
 
 def _timing(executed: Any) -> Timing:
