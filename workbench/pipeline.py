@@ -23,7 +23,7 @@ from workbench.fingerprint import (
 from workbench.kernels import WarmKernels
 from workbench.packs import load_packs
 from workbench.params import ROOT, STAGES, Study
-from workbench.preflight import about_run, refuse_damage, refuse_other_key
+from workbench.preflight import about_run, check_features, refuse_damage, refuse_other_key
 from workbench.private import sweep
 from workbench.run import Run, clear_scratch, describe_artifact, runs_folder
 from workbench.stage import Stage
@@ -86,6 +86,7 @@ def run_stages(
     damaged, StageError when a notebook raises; what was complete stays complete.
     """
     load_packs(study.data.packs)
+    check_features(study)
     about = about_run(study)
     with Run(folder).lock():
         refuse_other_key(folder, about)

@@ -10,6 +10,8 @@ from typing import Any
 
 from workbench.engine import choose_engine
 from workbench.errors import RunError
+from workbench.features.build import catalogue_of
+from workbench.features.catalogue import DeclaredFeature, SourceView, select_features
 from workbench.fingerprint import code_revision, package_versions, source_hashes
 from workbench.params import STAGES, Study
 from workbench.privacy.encryption import open_cipher
@@ -67,3 +69,33 @@ def about_run(study: Study) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "seeds": {stage: study.section(stage)["seed"] for stage in STAGES if "seed" in study.section(stage)},
     }
+
+
+def check_features(study: Study) -> None:
+    """Refuse names of features that no source of the study can serve, and names that two of them would make.
+
+    What a source turns out to lack, such as an optional column, is seen when it is read.
+    """
+    views = [
+        SourceView(
+            name,
+            source.kind,
+            source.data_category,
+            bool(source.consent),
+            tuple(source.all_types),
+            tuple(
+                DeclaredFeature(
+                    column, f.definition, f.unit, f.monotone, f.data_category or source.data_category
+                )
+                for column, f in source.features.items()
+            ),
+        )
+        for name, source in study.data.sources.items()
+    ]
+    made = catalogue_of(
+        views,
+        windows=study.features.windows,
+        observation_days=study.data.observation_days,
+        topics=study.features.topics,
+    )
+    select_features(study.features.selected, made)
