@@ -7,7 +7,7 @@ from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from workbench.errors import DataError
-from workbench.validation.discrimination import auc, compare_auc, gini, ks, roc_table
+from workbench.validation.discrimination import auc, compare_auc, gini, ks, rival_table, roc_table
 
 SAMPLES = st.lists(
     st.tuples(st.booleans(), st.integers(0, 12).map(lambda tenth: tenth / 12)), min_size=2, max_size=40
@@ -192,3 +192,20 @@ def test_ks_interval_covers():
         estimate = ks(*simulated(generator, 400, 1600, 0.8), replicates=50, seed=seed)
         hits += estimate.low <= truth <= estimate.high
     assert hits / runs == pytest.approx(0.95, abs=tolerance(runs))
+
+
+def test_rivals_are_held_against_the_champion_in_pairs():
+    generator = np.random.default_rng(4)
+    truth = generator.normal(size=3_000)
+    default = (truth + generator.normal(size=3_000) > 1).astype(int)
+    rivals = {"weak": ndtr(truth + 4 * generator.normal(size=3_000)), "equal": ndtr(truth / 2 - 1)}
+    truth = ndtr(truth)
+    table = rival_table(default, truth, rivals)
+    assert table["model"].to_list() == ["equal", "weak"]
+    equal, weak = table.rows(named=True)
+    assert (equal["gain"], equal["gain_low"], equal["p_value"]) == (0.0, None, None)
+    paired = compare_auc(default, rivals["weak"], truth)
+    assert weak["gain"] == paired.difference.value > 0
+    assert weak["gain_low"] > 0
+    assert weak["p_adjusted"] == weak["p_value"]  # a rival that never differs was not tested
+    assert weak["auc"] == pytest.approx(roc_auc_score(default, rivals["weak"]))

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from workbench.statistics.bins import count_bins, divergence
+from workbench.statistics.shift import psi_critical
 
 LEAST_APPLICANTS = 100
 
@@ -18,20 +19,18 @@ def month_table(baseline: pl.DataFrame, frame: pl.DataFrame, *, level: float) ->
     1 - (1 - level) / (indices x months), Bonferroni's correction. Months of fewer than 100 applicants are not
     judged. Reference: Yurdakul and Naranjo (2020), Journal of Risk Model Validation 14(4).
     """
-    from scipy.stats import chi2
-
     known = frame.filter(pl.col("vintage").is_not_null()).partition_by("vintage", as_dict=True)
     months = {str(key[0]): month for key, month in sorted(known.items()) if month.height >= LEAST_APPLICANTS}
     tests = max(1, len(months) * baseline["name"].n_unique())
     rows = []
     for (name,), bins in baseline.group_by("name", maintain_order=True):
         expected, edges = bins["applicants"].to_numpy(), bins["upper"].drop_nulls().to_numpy()
-        quantile = float(chi2.ppf(1 - (1 - level) / tests, max(1, (expected > 0).sum() - 1)))
+        used, total = int((expected > 0).sum()), int(expected.sum())
         for vintage, month in months.items():
             actual = count_bins(month[str(name)].cast(pl.Float64).fill_null(np.nan).to_numpy(), edges)
             seen = (expected > 0) | (actual > 0)
             stability = float(divergence(expected[seen], actual[seen]))
-            noise = quantile * (1 / expected.sum() + 1 / actual.sum())
+            noise = psi_critical(total, int(actual.sum()), used, level=1 - (1 - level) / tests)
             rows.append((vintage, str(name), month.height, stability, noise, stability > noise))
     schema = {"vintage": pl.String, "name": pl.String, "applicants": pl.Int64, "stability": pl.Float64}
     return pl.DataFrame(rows, schema=schema | {"noise": pl.Float64, "beyond": pl.Boolean}, orient="row")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 
@@ -15,10 +16,11 @@ from workbench.statistics.estimate import (
     bounded,
     normal_quantile,
 )
+from workbench.statistics.multiplicity import holm
 from workbench.statistics.ranking import auc, compare_auc
 from workbench.statistics.samples import FloatArray, IntArray, checked_sample
 
-__all__ = ["auc", "compare_auc", "gini", "ks", "roc_table"]
+__all__ = ["auc", "compare_auc", "gini", "ks", "rival_table", "roc_table"]
 KS_CELLS = 2_000
 """Most cells the KS bootstrap works on; neighbouring probabilities share one above it."""
 KS_CHUNK = 200
@@ -126,3 +128,30 @@ def _cumulative_share(counts: ArrayLike) -> FloatArray:
     running = np.cumsum(np.asarray(counts, dtype=np.float64), axis=-1)
     with np.errstate(invalid="ignore"):
         return np.asarray(running / running[..., -1:])
+
+
+def rival_table(
+    default: ArrayLike, champion: ArrayLike, rivals: Mapping[str, ArrayLike], *, level: float = 0.95
+) -> pl.DataFrame:
+    """Hold the champion against every rival on the same applicants, the strongest rival first.
+
+    `default`: 0 or 1, `champion` and `rivals`: each model's prob_default, [applicants]. Returns columns
+    model, auc, auc_low, auc_high (0.5 = chance), gain, gain_low, gain_high (the champion's AUC minus the
+    rival's, paired DeLong; above 0 = the champion ranks better), p_value, p_adjusted (Holm's over the
+    rivals), level, method.
+
+    Raises:
+        DataError: as `auc`.
+    """
+    rows = []
+    for name, rival in rivals.items():
+        area, paired = auc(default, rival, level=level), compare_auc(default, rival, champion, level=level)
+        gain = paired.difference
+        about = {"model": name, "auc": area.value, "auc_low": area.low, "auc_high": area.high}
+        found = {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high, "p_value": paired.p_value}
+        rows.append({**about, **found, "level": level, "method": gain.method})
+    table = pl.DataFrame(
+        rows, schema_overrides=dict.fromkeys(("gain_low", "gain_high", "p_value"), pl.Float64)
+    )
+    adjusted = pl.Series("p_adjusted", holm(table["p_value"]), dtype=pl.Float64)
+    return table.insert_column(table.get_column_index("p_value") + 1, adjusted).sort("auc", descending=True)
