@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import DataError
-from workbench.scorer import Calibration, Scorer, ScoreScale, load_scorer, model_matrix
+from workbench.explanation.reasons import example_table, points_per_value, reason_codes
+from workbench.scorer import Calibration, Scorer, ScoreScale, load_calibration, load_scorer, model_matrix
 
 SCALE = ScoreScale(reference_score=600, reference_odds=50, points_to_double_odds=20)
 SCALES = st.builds(ScoreScale, st.floats(100, 900), st.floats(0.5, 500), st.floats(5, 100))
@@ -167,3 +168,168 @@ def test_a_matrix_has_the_order_asked_for_and_nan_for_missing():
     matrix = model_matrix(pl.DataFrame({"a": [1, None], "b": [0.5, 2.0]}), ["b", "a"])
     assert matrix.dtype == np.float64
     np.testing.assert_array_equal(matrix, [[0.5, 1.0], [2.0, np.nan]])
+
+
+# Calibrations that are no line
+
+KNOTS = ((-2.5, -3.0), (-1.0, -1.4), (-0.2, -1.4), (0.5, 0.3))
+BENT = {
+    "none": Calibration(),
+    "platt": Calibration(0.1, 0.9),
+    "beta": Calibration(0.1, 0.7, 1.6),
+    "isotonic": Calibration(knots=KNOTS),
+}
+MARGINS = st.floats(-12, 12)
+EACH = pytest.mark.parametrize("name", BENT)
+
+
+def one(function, *margins):
+    return float(function(*(np.array([margin]) for margin in margins))[0])
+
+
+@EACH
+def test_a_calibration_knows_its_method_and_how_many_numbers_it_fits(name):
+    assert BENT[name].method == name
+    assert BENT[name].parameters == {"none": 0, "platt": 2, "beta": 3, "isotonic": 8}[name]
+
+
+@given(MARGINS, st.floats(-3, 3), st.floats(0, 3), st.floats(0, 3))
+def test_beta_is_a_line_in_the_logarithms_of_both_probabilities(margin, intercept, safe, risky):
+    prob = 1 / (1 + np.exp(-margin))
+    wanted = intercept + safe * np.log(prob) - risky * np.log1p(-prob)
+    assert one(Calibration(intercept, safe, risky).log_odds, margin) == pytest.approx(wanted, abs=1e-8)
+
+
+@given(MARGINS, st.floats(-3, 3), st.floats(0, 3))
+def test_beta_with_equal_slopes_is_platt(margin, intercept, slope):
+    beta, platt = Calibration(intercept, slope, slope), Calibration(intercept, slope)
+    assert one(beta.log_odds, margin) == pytest.approx(one(platt.log_odds, margin), abs=1e-9)
+
+
+def test_isotonic_is_straight_between_its_knots_and_level_beyond():
+    margins = np.array([-9, -2.5, -1.75, -1.0, -0.5, 0.15, 0.5, 9])
+    wanted = [-3.0, -3.0, -2.2, -1.4, -1.4, -0.55, 0.3, 0.3]
+    assert BENT["isotonic"].log_odds(margins) == pytest.approx(wanted)
+
+
+@EACH
+@given(low=MARGINS, step=st.floats(0, 5))
+def test_no_calibration_turns_the_order_of_two_applicants(name, low, step):
+    calibration = BENT[name]
+    assert one(calibration.log_odds, low + step) >= one(calibration.log_odds, low) - 1e-12
+
+
+@EACH
+@given(margin=st.floats(-30, 30))
+def test_the_pd_is_that_of_the_log_odds(name, margin):
+    prob, log_odds = (one(f, margin) for f in (BENT[name].prob_default, BENT[name].log_odds))
+    assert prob == pytest.approx(1 / (1 + np.exp(-log_odds)))
+
+
+@pytest.mark.parametrize("margin", [-1e6, 1e6])
+def test_no_margin_is_so_extreme_that_isotonic_gives_a_pd_of_0_or_1(margin):
+    assert 0.01 < one(BENT["isotonic"].prob_default, margin) < 0.99
+
+
+@EACH
+@given(margin=MARGINS, reference=MARGINS)
+def test_contributions_times_the_secant_add_up_to_the_calibrated_difference(name, margin, reference):
+    calibration = BENT[name]
+    gap = one(calibration.log_odds, margin) - one(calibration.log_odds, reference)
+    secant = one(calibration.secant, margin, reference)
+    assert secant >= 0
+    assert secant * (margin - reference) == pytest.approx(gap, abs=3e-6)
+
+
+@EACH
+@given(margin=MARGINS, nudge=st.floats(-1e-6, 1e-6))
+def test_where_nothing_differs_the_secant_is_the_slope_there(name, margin, nudge):
+    calibration, step = BENT[name], 1e-4
+    around = one(calibration.log_odds, margin + step) - one(calibration.log_odds, margin - step)
+    slopes = [one(calibration.secant, margin + side, margin) for side in (-2 * step, 2 * step)]
+    secant = one(calibration.secant, margin + nudge, margin)
+    assert min(*slopes, around / 2 / step) - 1e-3 <= secant <= max(*slopes, around / 2 / step) + 1e-3
+
+
+def test_a_line_s_secant_is_its_slope_to_the_last_bit():
+    assert (BENT["platt"].secant(np.array([0.3, 0.3, -7.0]), np.array([0.3, 5.0, 5.0])) == 0.9).all()
+    assert BENT["platt"].secant(np.zeros(3), 1.0).shape == (3,)
+
+
+@EACH
+def test_every_calibration_comes_back_from_json(name):
+    scorer = make_scorer(calibration=BENT[name])
+    about = json.loads(json.dumps(scorer.as_dict()))
+    loaded = load_scorer(bytes(scorer.booster.save_raw("ubj")), about)
+    assert loaded.calibration == BENT[name]
+    assert loaded.score(FEATURES).equals(scorer.score(FEATURES))
+
+
+def test_json_holds_the_numbers_of_the_method_alone():
+    assert [list(BENT[name].as_dict()) for name in ("platt", "beta", "isotonic")] == [
+        ["intercept", "slope"],
+        ["intercept", "slope", "slope_risky"],
+        ["knots"],
+    ]
+
+
+def test_a_scorer_saved_with_intercept_and_slope_alone_still_loads():
+    assert load_calibration({"intercept": 0.1, "slope": 0.9}) == Calibration(0.1, 0.9)
+
+
+@EACH
+def test_one_row_scores_as_it_does_among_others(name):
+    scorer = make_scorer(calibration=BENT[name])
+    assert scorer.score(FEATURES.slice(7, 1)).equals(scorer.score(FEATURES).slice(7, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"slope": -0.1}, "slope is -0.1; at least 0 is right"),
+        ({"slope": float("nan")}, "slope is nan; at least 0 is right"),
+        ({"slope_risky": -1.0}, "slope_risky is -1; at least 0 is right"),
+        ({"knots": ((0.0, 1.0), (0.0, 2.0))}, "knots: margins must rise"),
+        ({"knots": ((0.0, 1.0), (1.0, 0.9))}, "knots: margins must rise"),
+        ({"knots": ((0.0, 1.0), (1.0, float("inf")))}, "knots: margins must rise"),
+    ],
+)
+def test_a_calibration_that_would_turn_the_order_is_refused(values, said):
+    with pytest.raises(DataError, match="keep the order") as caught:
+        Calibration(**values)
+    assert caught.value.faults[0].startswith(said)
+
+
+def test_slopes_of_0_and_level_knots_are_kept():
+    assert Calibration(slope=0.0, slope_risky=0.0).slope == 0
+    assert Calibration(knots=((0.0, 1.0), (1.0, 1.0))).parameters == 4
+
+
+@EACH
+def test_explained_points_add_up_to_the_difference_in_score(name):
+    """Attributions of the margin, put on the scale of the score, by every calibration."""
+    scorer = make_scorer(calibration=BENT[name])
+    matrix = xgboost.DMatrix(model_matrix(FEATURES, NAMES))
+    values = scorer.booster.predict(matrix, pred_contribs=True).astype(float)
+    lost = points_per_value(scorer, FEATURES, values[:, :-1]) * values[:, :-1]
+    reference = SCALE.score(scorer.calibration.prob_default(values[:, -1]))
+    wanted = reference - scorer.score(FEATURES)["score"].to_numpy()
+    assert lost.sum(axis=1) == pytest.approx(wanted, abs=1e-3)
+    assert (np.sign(lost) == np.sign(values[:, :-1]))[np.abs(lost) > 1e-9].all()
+
+
+@EACH
+def test_examples_and_reason_codes_take_the_points_of_any_calibration(name):
+    scorer = make_scorer(calibration=BENT[name])
+    matrix = xgboost.DMatrix(model_matrix(FEATURES, NAMES))
+    values = scorer.booster.predict(matrix, pred_contribs=True).astype(float)[:, :-1]
+    points = points_per_value(scorer, FEATURES, values)
+    shown = pl.DataFrame({"example": ["one"], "applicant_id": [FEATURES["applicant_id"][4]]})
+    table = example_table(scorer, FEATURES, values, shown)
+    assert sorted(table["points"]) == pytest.approx(sorted((-points * values)[4]))
+    families, ids = dict(zip(NAMES, NAMES, strict=True)), FEATURES["applicant_id"]
+    codes = reason_codes(
+        values, ids, families=families, names=NAMES, points_per_log_odds=points, reasons_shown=2
+    )
+    lost = codes.filter(applicant_id=ids[4]).sort("reason_code")["points_lost"].to_list()
+    assert lost == pytest.approx([value for value in (points * values)[4] if value > 0])

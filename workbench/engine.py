@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,6 +67,10 @@ class Engine:
             import cuml.accel
 
             cuml.accel.install()
+
+    def client(self) -> AbstractContextManager[Any]:
+        """Connect to Dask's scheduler, or to a cluster of processes here; for engine dask alone."""
+        return _client(self.scheduler)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return function(item) of every item in order: one after the other, or by Dask's workers.

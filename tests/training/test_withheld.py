@@ -1,7 +1,8 @@
 import numpy as np
 import polars as pl
 
-from workbench.training.search import booster_settings
+from workbench.training.boosting import booster_settings
+from workbench.training.folds import make_folds
 from workbench.training.withheld import withheld_gain
 
 
@@ -10,14 +11,17 @@ def world(strength, size=2_000, seed=1):
     known, barred = generator.normal(size=(2, size))
     default = (known + strength * barred + generator.normal(size=size) > 1).astype(int)
     ids = np.arange(size)
-    development = pl.DataFrame({"applicant_id": ids, "default": default, "known": known})
+    development = pl.DataFrame(
+        {"applicant_id": ids, "default": default, "known": known, "vintage": "2025-01"}
+    )
     return development, pl.DataFrame({"applicant_id": ids, "barred": barred})
 
 
 def gain(development, withheld, seed=3):
     settings = booster_settings([1], seed=seed) | {"max_depth": 3, "learning_rate": 0.1}
-    plan = {"names": ["known"], "monotone": [1], "settings": settings, "rounds": 40, "folds": 3}
-    return withheld_gain(development, withheld, **plan, level=0.95, seed=seed)
+    folds = make_folds(development, folds=3, forward=False, seed=seed)
+    plan = {"names": ["known"], "monotone": [1], "settings": settings, "rounds": 40, "folds": folds}
+    return withheld_gain(development, withheld, **plan, level=0.95)
 
 
 def test_a_source_that_matters_costs_auc():

@@ -33,14 +33,14 @@ def reason_codes(
     *,
     families: Mapping[str, str],
     names: Sequence[str],
-    points_per_log_odds: float,
+    points_per_log_odds: float | Floats,
     reasons_shown: int,
 ) -> pl.DataFrame:
     """Return the principal reasons of each applicant: applicant_id, rank, reason_code, points_lost.
 
     points_lost = points_per_log_odds x SHAP value against the background, summed over the features of one
     family before ranking, so that the same thing is not said twice. Only families that lower the score are
-    reasons.
+    reasons. `points_per_log_odds` is one number, or one for each applicant (`points_per_value`).
     `families` maps each of `names` to its family; raises DataError when one has none.
     """
     missing = [name for name in names if name not in families]
@@ -60,6 +60,21 @@ def reason_codes(
         }
     )
     return table.filter(pl.col("points_lost") > 0)
+
+
+def points_per_value(scorer: Scorer, features: pl.DataFrame, values: Floats) -> float | Floats:
+    """Return the points that one of SHAP value costs: a number, or one for each applicant [applicants, 1].
+
+    points = factor x secant of the calibration between the applicant's margin and what the values are
+    measured from (margin - their sum), so that values times points add up to the difference in score. It is
+    one number where the calibration is a line. `values` [applicants, features] are those of `features`.
+    """
+    calibration, factor = scorer.calibration, scorer.scale.factor
+    if calibration.is_line:
+        return factor * calibration.slope
+    margin = scorer.margin(features)
+    each: Floats = factor * calibration.secant(margin, margin - values.sum(axis=1))
+    return each[:, np.newaxis]
 
 
 def reason_table(reasons: pl.DataFrame, applicants: int) -> pl.DataFrame:
@@ -106,7 +121,7 @@ def example_table(
     A value is given as the quarter of the applicants that it falls in, never as the person's own number;
     `points` is what the feature adds to the score (below 0 costs points).
     """
-    points = -scorer.scale.factor * scorer.calibration.slope * values
+    points = -points_per_value(scorer, features, values) * values
     tables = []
     for row in examples.iter_rows(named=True):
         index = features["applicant_id"].index_of(row["applicant_id"])

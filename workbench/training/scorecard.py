@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -51,24 +51,23 @@ def fit_scorecard(
     """
     trends = {name: _TREND[direction] for name, direction in zip(names, monotone, strict=True)}
     frame = _pandas(features, names)
-    weights, weak = _weights_of_evidence(frame, default, trends, max_bins, min_information_value)
+    binning = _binning(trends, max_bins)
+    weights, weak = _weights_of_evidence(frame, default, binning, min_information_value)
     kept, crossed = _with_negative_coefficients(weights, default, seed)
     if not kept:
         raise DataError(
             "no characteristic is strong enough for a scorecard",
             [f"training.scorecard_min_information_value is {min_information_value:g}; lower it"],
         )
-    model = _scorecard(frame[kept], default, trends, max_bins, scale, seed)
+    found = {name: binning.get_binned_variable(name).splits for name in kept}
+    model = _scorecard(frame[kept], default, {name: trends[name] for name in kept}, found, scale, seed)
     left_out = [{"characteristic": name, "reason": "information value below the line"} for name in weak]
     left_out += [{"characteristic": name, "reason": "coefficient of the wrong sign"} for name in crossed]
     schema = {"characteristic": pl.String, "reason": pl.String}
     return ScorecardModel(_points_table(model), tuple(kept), pl.DataFrame(left_out, schema=schema), model)
 
 
-def _weights_of_evidence(
-    frame: Any, default: Floats, trends: dict[str, str], max_bins: int, least: float
-) -> tuple[Any, list[str]]:
-    process = _binning(list(frame.columns), trends, max_bins)
+def _weights_of_evidence(frame: Any, default: Floats, process: Any, least: float) -> tuple[Any, list[str]]:
     weights = process.fit_transform(frame, default, metric="woe", metric_missing="empirical")
     strengths = process.summary().set_index("name")["iv"].astype(float)
     weak = [name for name in frame.columns if strengths[name] < least]
@@ -87,12 +86,13 @@ def _with_negative_coefficients(weights: Any, default: Floats, seed: int) -> tup
 
 
 def _scorecard(
-    frame: Any, default: Floats, trends: dict[str, str], max_bins: int, scale: ScoreScale, seed: int
+    frame: Any, default: Floats, trends: dict[str, str], splits: dict[str, Any], scale: ScoreScale, seed: int
 ) -> Any:
+    """Fit the points on bins that are known: the search for them is the slow part."""
     from optbinning import Scorecard
 
     model = Scorecard(
-        binning_process=_binning(list(frame.columns), trends, max_bins),
+        binning_process=_binning(trends, max(len(edges) for edges in splits.values()) + 1, splits),
         estimator=_logistic(seed),
         scaling_method="pdo_odds",
         scaling_method_params={
@@ -104,11 +104,13 @@ def _scorecard(
     return model.fit(frame, default, metric_missing="empirical")
 
 
-def _binning(names: list[str], trends: dict[str, str], max_bins: int) -> Any:
+def _binning(trends: dict[str, str], max_bins: int, splits: Mapping[str, Any] | None = None) -> Any:
     from optbinning import BinningProcess
 
-    settings = {name: {"monotonic_trend": trends[name]} for name in names}
-    return BinningProcess(names, max_n_bins=max_bins, binning_fit_params=settings, n_jobs=1)
+    settings: dict[str, dict[str, Any]] = {name: {"monotonic_trend": trend} for name, trend in trends.items()}
+    for name, edges in (splits or {}).items():
+        settings[name] |= {"user_splits": edges, "user_splits_fixed": [True] * len(edges)}
+    return BinningProcess(list(trends), max_n_bins=max_bins, binning_fit_params=settings, n_jobs=1)
 
 
 def _logistic(seed: int) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from workbench.scorer import Floats
+from workbench.scorer import model_matrix
 from workbench.statistics.estimate import Estimate
 from workbench.statistics.ranking import compare_auc
+from workbench.training.folds import Folds, boosted_out_of_fold
 
 
 def withheld_gain(
@@ -21,9 +21,8 @@ def withheld_gain(
     monotone: Sequence[int],
     settings: Mapping[str, Any],
     rounds: int,
-    folds: int,
+    folds: Folds,
     level: float,
-    seed: int,
 ) -> Estimate | None:
     """Return the AUC with the withheld features minus the AUC without them, by cross-validation.
 
@@ -39,26 +38,8 @@ def withheld_gain(
     default = frame["default"].to_numpy().astype(float)
     free = {**settings, "monotone_constraints": (*monotone, *(0 for _ in extra))}
     scored = [
-        _out_of_fold(_matrix(frame, columns), default, choice, rounds=rounds, folds=folds, seed=seed)
-        for columns, choice in ((list(names), dict(settings)), ([*names, *extra], free))
+        boosted_out_of_fold(model_matrix(frame, columns), default, folds, settings=choice, rounds=rounds)
+        for columns, choice in ((list(names), settings), ([*names, *extra], free))
     ]
-    return compare_auc(default, *scored, level=level).difference
-
-
-def _matrix(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
-    matrix: Floats = frame.select(pl.col(list(names)).cast(pl.Float32).fill_null(np.nan)).to_numpy()
-    return matrix
-
-
-def _out_of_fold(
-    features: Floats, default: Floats, settings: Mapping[str, Any], *, rounds: int, folds: int, seed: int
-) -> Floats:
-    from sklearn.model_selection import StratifiedKFold
-    from xgboost import QuantileDMatrix, train
-
-    predicted = np.empty(default.size)
-    for fitted, judged in StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, default):
-        matrix = QuantileDMatrix(features[fitted], default[fitted])
-        booster = train(dict(settings), matrix, num_boost_round=rounds)
-        predicted[judged] = booster.predict(QuantileDMatrix(features[judged], ref=matrix))
-    return predicted
+    judged = folds.judged
+    return compare_auc(default[judged], *(prob[judged] for prob in scored), level=level).difference
