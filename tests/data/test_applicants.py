@@ -224,6 +224,57 @@ def test_the_draw_is_the_seed_s_and_not_the_order_s():
     assert reasons(frame, applicants=50, seed=2) != first
 
 
+# The declined
+
+SOME = {"default": [0, 1, None, None, None, 1], "approved_before": [1, 1, 0, 1, None, 0]}
+
+
+def test_the_declined_stay_where_the_study_keeps_them():
+    everyone, rows = excluded(applicants(6, **SOME), keep_declined=True)
+    step = "no outcome known, though not declined"
+    assert everyone["left_out"].to_list() == ["", "", "", step, step, ""]
+    assert rows[-1] == (step, 2, 4, pytest.approx(2 / 3))
+    kept = people.applicant_rows(everyone, people.index_of(everyone, []), source("applicants"))
+    assert kept.select("applicant_id", "default", "part").rows() == [
+        (1, 0, 0),
+        (2, 1, 0),
+        (3, None, 0),
+        (6, 1, 0),
+    ]
+
+
+def test_nobody_declined_stays_unless_asked_for():
+    frame = applicants(6, **SOME)
+    step = "no outcome known (declined before, or missing)"
+    assert reasons(frame) == ["", "", step, step, step, ""]
+    first, second = (excluded(frame, **said) for said in ({}, {"keep_declined": False}))
+    assert first[0].equals(second[0])
+    assert first[1] == second[1]
+
+
+def test_the_other_reasons_hold_for_the_declined_as_well():
+    late = [APPLIED, APPLIED, None, APPLIED + 300 * DAY, APPLIED, APPLIED]
+    frame = applicants(6, default=[0, 1, None, None, None, None], approved_before=0, application_time=late)
+    found = reasons(frame, keep_declined=True, extracted_on="2026-01-01", forgotten=[6])
+    assert found == ["", "", "no application time", "performance window not over", "", "forgotten on request"]
+    assert sum(reason == "" for reason in reasons(frame, keep_declined=True, applicants=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"default": [0, 1, None]}, "does not say who was declined"),
+        ({"default": [0, 1, 1], "approved_before": [1, 1, 0]}, "nobody in the study was declined"),
+        ({"default": [0, 1, None], "approved_before": 1}, "nobody in the study was declined"),
+    ],
+)
+def test_a_study_without_declined_cannot_keep_them(columns, said):
+    with pytest.raises(DataError, match=said) as caught:
+        excluded(applicants(3, **columns), keep_declined=True)
+    assert "data.keep_declined to false" in caught.value.faults[-1]
+    assert excluded(applicants(3, **columns))[1]
+
+
 # Parts and rows
 
 

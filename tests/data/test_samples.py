@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.data.samples import (
+    DECLINED,
     OUT_OF_TIME,
     SAMPLES,
     draw_samples,
@@ -109,6 +110,40 @@ def test_the_table_counts_each_sample_in_the_order_of_use():
         ("calibration", 1, 0, 1, 0.0),
         ("holdout", 3, 1, 2, pytest.approx(1 / 3)),
     ]
+
+
+# The declined
+
+
+def with_declined(frame: pl.DataFrame, count: int) -> pl.DataFrame:
+    """The frame with so many declined among the others, who have no outcome."""
+    shape = {"applicant_id": pl.Series(range(5001, 5001 + count)), "default": None, "vintage": "2025-07"}
+    declined = pl.select(**{name: pl.lit(value) for name, value in shape.items()})
+    return pl.concat([frame, declined.cast(frame.schema)]).sample(fraction=1, shuffle=True, seed=2)
+
+
+@pytest.mark.parametrize("first", ["", "2025-06"])
+def test_the_declined_are_a_sample_of_their_own_and_change_no_other(first):
+    frame = applicants(400, 1200, "2025-05", "2025-06")
+    drawn = draw_samples(with_declined(frame, 50), shares=SHARES, out_of_time_from=first, seed=1)
+    assert drawn["applicant_id"].is_sorted()
+    assert drawn.filter(pl.col("applicant_id") > 5000)["sample"].to_list() == [DECLINED] * 50
+    alone = draw_samples(frame, shares=SHARES, out_of_time_from=first, seed=1)
+    assert drawn.filter(pl.col("applicant_id") <= 5000).equals(alone)
+
+
+def test_the_table_counts_the_declined_last_and_knows_no_outcome_of_them():
+    frame = applicants(400, 1200)
+    drawn = draw_samples(with_declined(frame, 3), shares=SHARES, seed=1)
+    table = sample_table(drawn, with_declined(frame, 3))
+    assert table.row(-1) == (DECLINED, 3, None, None, None)
+    assert table.head(3).equals(sample_table(draw_samples(frame, shares=SHARES, seed=1), frame))
+    assert table["applicants"].sum() == 1603
+
+
+def test_months_count_those_with_an_outcome():
+    frame = applicants(20, 60)
+    assert vintage_table(with_declined(frame, 9)).equals(vintage_table(frame))
 
 
 # Out of time

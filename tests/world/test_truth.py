@@ -126,6 +126,15 @@ def test_outcome_is_known_only_for_those_approved_before(world):
     assert world.truth["outcome"]["approval_rate"] == pytest.approx(people["approved_before"].mean())
 
 
+def test_who_defaulted_was_60_days_late_and_some_who_recovered_were(world):
+    people = world.applicants
+    assert people["past_due_60"].is_null().equals(people["default"].is_null().alias("past_due_60"))
+    known = people.drop_nulls("default")
+    assert (known["past_due_60"] >= known["default"]).all()
+    recovered = known.filter(pl.col("default") == 0)["past_due_60"].mean()
+    assert 0.03 < recovered < 0.2
+
+
 def test_every_application_has_matured(world):
     dates = world.truth["dates"]
     times = world.applicants["application_time"]

@@ -35,6 +35,7 @@ SCHEMAS = {
         "consent_social": pl.Boolean,
         "approved_before": WHOLE,
         "default": WHOLE,
+        "past_due_60": WHOLE,
     },
     "electricity": BILLS,
     "water": BILLS,

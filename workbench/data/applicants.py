@@ -93,13 +93,16 @@ def exclude(
     forgotten: Sequence[int],
     applicants: int,
     seed: int,
+    keep_declined: bool = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return everyone with the reason of those left out, and the exclusion waterfall.
 
     Left out, in this order: the forgotten, those without consent where the source asks for it, set-aside
     contracts and duplicates, no application time, no outcome known, performance window not over when the data
     were extracted, outside the random draw of `applicants` (0 keeps all). The waterfall has step, excluded,
-    applicants (left), default_rate (of those left).
+    applicants (left), default_rate (of those left). With `keep_declined`, applicants without an outcome whom
+    the lender declined (approved_before is 0) stay, for reject inference; the other steps and the draw hold
+    for them as well. Raises DataError where `keep_declined` finds nobody.
     """
     frame = people.everyone
     steps: list[tuple[str, pl.Expr]] = [("in the source", pl.lit(False))]
@@ -115,7 +118,7 @@ def exclude(
     if actions["duplicate"] == "quarantine":
         steps.append(("duplicates of an earlier applicant", pl.col("_duplicate")))
     steps.append(("no application time", pl.col("application_time").is_null()))
-    steps.append(("no outcome known (declined before, or missing)", pl.col("default").is_null()))
+    steps.append(_without_outcome(frame, keep_declined))
     if extracted_on:
         end = datetime.fromisoformat(extracted_on)
         matured = pl.col("application_time") + pl.duration(days=performance_days) <= end
@@ -127,6 +130,8 @@ def exclude(
         left = left.zip_with(~hit, pl.Series([step] * frame.height))
         if hit.any() or not step.endswith("out of contract"):
             rows.append(_waterfall_row(step, int(hit.sum()), frame.filter(left == "")))
+    if keep_declined:
+        _check_declined(frame.filter(left == ""))
     kept = frame.filter(left == "")["applicant_id"]
     if 0 < applicants < kept.len():
         drawn = kept.sample(applicants, seed=seed)
@@ -212,6 +217,26 @@ def _issues(everyone: pl.DataFrame, source: Source, standard: Standard) -> pl.Da
     categories = [c for c, asked in types.items() if asked == "category"]
     dated = everyone.with_columns(month=month)
     return count_months("applicants", dated, measures, categories)
+
+
+def _without_outcome(everyone: pl.DataFrame, keep_declined: bool) -> tuple[str, pl.Expr]:
+    """Return the step that leaves out those without an outcome, all or but the declined."""
+    unknown = pl.col("default").is_null()
+    if not keep_declined:
+        return "no outcome known (declined before, or missing)", unknown
+    if "approved_before" not in everyone.columns:
+        right = "map approved_before (0: declined), or set data.keep_declined to false"
+        raise DataError("data.keep_declined: the applicants' source does not say who was declined", [right])
+    return "no outcome known, though not declined", unknown & (pl.col("approved_before").fill_null(1) != 0)
+
+
+def _check_declined(kept: pl.DataFrame) -> None:
+    if not kept["default"].null_count():
+        found = f"of {kept.height:,} applicants none has approved_before 0 and no outcome"
+        raise DataError(
+            "data.keep_declined: nobody in the study was declined",
+            [found, "set data.keep_declined to false"],
+        )
 
 
 def _waterfall_row(step: str, excluded: int, left: pl.DataFrame) -> dict[str, object]:

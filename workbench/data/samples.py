@@ -1,4 +1,4 @@
-"""Development, calibration and holdout samples."""
+"""Development, calibration and holdout samples, and the declined where they are kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from workbench.statistics.proportions import wilson_bounds
 
 SAMPLES = ("development", "calibration", "holdout")
 OUT_OF_TIME = "out_of_time"
+DECLINED = "declined"
 LEAST_DEFAULTS = 20
 NOT_KNOWN = "not known"
 SHARES_TOLERANCE = 0.01
@@ -24,9 +25,12 @@ def draw_samples(
 
     Parameters: `applicants` with applicant_id, default and vintage (month of application); `shares` of the
     three samples, adding up to 1. Applications from the month `out_of_time_from` on are the out-of-time
-    sample, which is never fitted on. Returns applicant_id, sample and vintage, sorted by applicant_id. Raises
-    DataError when a sample would hold fewer than 20 defaults or goods.
+    sample, which is never fitted on. Applicants without a default, of any month, are the declined sample
+    (`exclude` with keep_declined); they change no other sample. Returns applicant_id, sample and vintage,
+    sorted by applicant_id. Raises DataError when a sample would hold fewer than 20 defaults or goods.
     """
+    declined = applicants.filter(pl.col("default").is_null()).select("applicant_id", sample=pl.lit(DECLINED))
+    everyone, applicants = applicants, applicants.filter(pl.col("default").is_not_null())
     generator = np.random.default_rng(seed)
     late = pl.col("vintage") >= out_of_time_from if out_of_time_from else pl.lit(False)
     later = applicants.filter(late).select("applicant_id", sample=pl.lit(OUT_OF_TIME))
@@ -40,24 +44,27 @@ def draw_samples(
         _assign(group["applicant_id"].sort(), shares, generator)
         for _, group in sorted(earlier, key=lambda item: str(item[0]))
     ]
-    samples = pl.concat([*parts, later]).sort("applicant_id")
-    _check_sizes(sample_table(samples, applicants))
-    return samples.join(
-        applicants.select("applicant_id", "vintage"), on="applicant_id", maintain_order="left"
-    )
+    judged = pl.concat([*parts, later])
+    _check_sizes(sample_table(judged, applicants))
+    samples = pl.concat([judged, declined]).sort("applicant_id")
+    return samples.join(everyone.select("applicant_id", "vintage"), on="applicant_id", maintain_order="left")
 
 
 def sample_table(samples: pl.DataFrame, applicants: pl.DataFrame) -> pl.DataFrame:
-    """Return applicants, defaults, goods and default_rate of each sample, in the order of their use."""
+    """Return applicants, defaults, goods and default_rate of each sample, in the order of their use.
+
+    The declined, where there are any, come last and have no outcome: only their number is known.
+    """
     counts = (
         samples.join(applicants, on="applicant_id")
         .group_by("sample")
         .agg(pl.len().cast(pl.Int64).alias("applicants"), pl.col("default").sum().alias("defaults"))
     )
-    used = [*SAMPLES, *([OUT_OF_TIME] if OUT_OF_TIME in counts["sample"] else [])]
+    used = [*SAMPLES, *(name for name in (OUT_OF_TIME, DECLINED) if name in counts["sample"])]
     order = pl.DataFrame({"sample": used})
     filled = order.join(counts, on="sample", how="left", maintain_order="left").fill_null(0)
-    return filled.with_columns(
+    known = pl.when(pl.col("sample") != DECLINED)
+    return filled.with_columns(known.then("defaults")).with_columns(
         (pl.col("applicants") - pl.col("defaults")).alias("goods"),
         (pl.col("defaults") / pl.col("applicants")).alias("default_rate"),
     )
@@ -87,9 +94,10 @@ def group_table(protected: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def vintage_table(applicants: pl.DataFrame) -> pl.DataFrame:
-    """Return vintage, applicants, defaults and default_rate, oldest first."""
+    """Return vintage, applicants, defaults and default_rate of those with an outcome, oldest first."""
     return (
-        applicants.group_by("vintage")
+        applicants.filter(pl.col("default").is_not_null())
+        .group_by("vintage")
         .agg(
             pl.len().cast(pl.Int64).alias("applicants"),
             pl.col("default").sum().alias("defaults"),

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from workbench.world.events import draw_bills, draw_posts, draw_topups, draw_transactions
-from workbench.world.people import decide, draw_bureau, draw_people, sigmoid
+from workbench.world.people import decide, draw_bureau, draw_people, fall_behind, sigmoid
 from workbench.world.plan import BLOCK, ERRORS, MISSING, Array, Table
 from workbench.world.planted import plant_errors
 from workbench.world.truth import features, true_logit
@@ -38,10 +38,12 @@ def draw_block(seed: int, number: int, clean: bool) -> Block:
     values = features(people, tables)
     logit = true_logit(values)
     approved, default = decide(_generator(seed, number, 7), people, logit)
+    behind = fall_behind(_generator(seed, number, 9), default, logit)
     applicants = people.table | {
         "owner": np.arange(BLOCK),
         "approved_before": approved,
         "default": np.where(approved == 1, default, MISSING),
+        "past_due_60": np.where(approved == 1, behind, MISSING),
     }
     owner = np.arange(BLOCK)
     truth = {"owner": owner, "prob_default": sigmoid(logit), "default": default, "approved_before": approved}

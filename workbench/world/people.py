@@ -20,6 +20,7 @@ from workbench.world.plan import (
     MISSING,
     MONTHS,
     NORTH,
+    RECOVERED,
     SOUTH_SHARE,
     Array,
     Table,
@@ -146,3 +147,9 @@ def decide(rng: np.random.Generator, people: People, logit: Array) -> tuple[Arra
     favour = APPROVAL[0] - APPROVAL[1] * logit - BIAS * (people.table["community"] != NORTH)
     approved = rng.random(size) < sigmoid(favour)
     return approved.astype(np.int64), default.astype(np.int64)
+
+
+def fall_behind(rng: np.random.Generator, default: Array, logit: Array) -> Array:
+    """Return whether each was ever 60 days past due: who defaulted was, and some who recovered were."""
+    recovered = rng.random(len(default)) < sigmoid(logit + RECOVERED)
+    return np.where(default == 1, 1, recovered.astype(np.int64))

@@ -32,6 +32,9 @@ SOUTH_SHARE = 0.30
 HANDSET_SHARES = {"north": (0.06, 0.16, 0.40, 0.38), "south": (0.44, 0.34, 0.16, 0.06)}  # tiers 1 to 4
 BIAS = 0.9  # log-odds of approval taken from the community south at equal true PD
 APPROVAL = (0.9, 0.45)  # log-odds of approval = first - second x true log-odds of default
+RECOVERED = (
+    -0.5
+)  # log-odds, beside the true ones of default, that one who paid in the end was 60 days late once
 INCOME_MISSING = (-1.6, 1.1)  # log-odds of a missing declared income = first - second x its z-score
 INCOME_LOG = (6.2, 0.55)  # mean and standard deviation of ln(monthly income) that the z-score uses
 

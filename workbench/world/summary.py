@@ -25,6 +25,7 @@ from workbench.world.plan import (
     MONTHS,
     OBSERVATION_DAYS,
     PERFORMANCE_DAYS,
+    RECOVERED,
     VERSION,
     Array,
     Table,
@@ -84,6 +85,8 @@ def describe(truth: Table, rows: dict[str, int], counts: Table, *, seed: int, cl
             "default_rate": _mean(default),
             "default_rate_approved": _mean(default[approved]),
             "approval_rate": _mean(approved),
+            "past_due_60": "1 where default is, and where Bernoulli(sigmoid(true log-odds of default"
+            f" {RECOVERED:+g})) is; null where not approved before",
             "oracle_auc": area_under_curve(prob, default),
             "oracle_auc_approved": area_under_curve(prob[approved], default[approved]),
         },

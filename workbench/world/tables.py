@@ -117,6 +117,7 @@ def _applicants(table: Table, people: pl.DataFrame, ids: pa.Array) -> dict[str, 
         "consent_social": pa.array(table["consent_social"]),
         "approved_before": _count(table["approved_before"]),
         "default": _count(table["default"]),
+        "past_due_60": _count(table["past_due_60"]),
     }
 
 
