@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import model
 from benchmarks.features import APPLICANTS, EVENTS, features_pandas, features_polars
 from benchmarks.measure import Work
 
@@ -137,5 +138,20 @@ CASES = (
     ),
     Case(
         "path-dependent SHAP, 2,000 rows", "XGBoost's own", shap_xgboost, "shap.TreeExplainer", shap_library
+    ),
+    Case(
+        f"training, {model.TRAINED:,} x {model.FEATURES}, {model.ROUNDS} rounds",
+        f"blocks of {model.BLOCK} rounds, checkpointed",
+        model.training_ours,
+        "xgboost.train on the same matrix",
+        model.training_plain,
+    ),
+    Case(
+        f"all of validation, {model.HOLDOUT:,} rows, {model.REPLICATES:,} replicates",
+        "every table of notebook 04",
+        model.validation_ours,
+        f"5 statistics in a loop ({model.LOOPED} of {model.REPLICATES:,} replicates, scaled)",
+        model.validation_looped,
+        model.REPLICATES / model.LOOPED,
     ),
 )

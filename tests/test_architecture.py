@@ -24,7 +24,8 @@ PACKAGE = ROOT / "workbench"
 # From the bottom up. A module imports from its own layer, where nothing goes in circles, or from below.
 LAYERS = (
     ("errors", "kinds"),
-    ("sources", "yaml_reader", "engine", "privacy"),
+    ("sources", "yaml_reader", "engine", "privacy", "fields"),
+    ("model_params",),
     ("params",),
     ("study", "packs", "statistics", "store", "private", "facts", "scorer"),
     ("run",),
@@ -38,9 +39,14 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 EVERY_STAGE = {"errors", "kinds", "params", "statistics", "scorer"}
-NEEDS = {"data": {"sources", "privacy", "packs"}, "features": {"engine", "privacy"}}
+NEEDS = {
+    "data": {"sources", "privacy", "packs"},
+    "features": {"engine", "privacy"},
+    "training": {"engine", "store"},
+}
 # Where the rows of the stages come from and go to; all other modules of the stages take data and return data.
 OPENERS = {"data/reading.py", "data/parts.py", "data/intake.py", "features/assembly.py"}
+OPENERS |= {"training/journal.py", "training/checkpoints.py"}  # what a killed training goes on from
 CALCULATION = sorted(path for stage in STAGES for path in (PACKAGE / stage).rglob("*.py"))
 FILE_CALLS = re.compile(
     r"^(open|print|input)$|^(read|scan|write|sink)_|^(load|savefig|save_model|to_parquet)$"
@@ -134,7 +140,7 @@ def test_no_module_is_longer_than_300_lines(path):
 
 
 def test_the_package_stays_a_helper():
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 14_200
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 22_000
 
 
 def test_nothing_imports_a_pickle():

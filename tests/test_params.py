@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from workbench.errors import ParamsError
 from workbench.kinds import Issue, MonthIssue
-from workbench.params import ROOT, SEARCH_LIMITS, STAGES
+from workbench.model_params import SEARCH_LIMITS
+from workbench.params import ROOT, STAGES
 from workbench.study import check_study
 
 PROTECTED = ("sex", "age", "education", "marital_status")
@@ -73,6 +74,23 @@ LIMITS = [
     ("training__trials", [1], [0]),
     ("training__folds", [2, 20], [1, 21]),
     ("training__max_rounds", [1], [0]),
+    ("training__seconds", [0, 1], [-1]),
+    ("training__cross_validation", ["random", "forward"], ["backward"]),
+    ("training__winner", ["best", "one_standard_error"], ["first"]),
+    ("training__interactions", ["free", "data_category", "source", "alone"], ["none"]),
+    ("training__champion", ["most_constrained", "best", "monotone", "additive"], ["scorecard"]),
+    ("training__challengers", [[], ["logistic"]], [["logit"], ["logistic", "logistic"]]),
+    ("training__tolerance", [0, 0.499], [-0.001, 0.5]),
+    ("training__memory", ["in_core", "external"], ["disk"]),
+    ("training__batch_rows", [1000], [999]),
+    ("training__block_rounds", [1], [0]),
+    ("training__calibration", ["simplest", "best", "none", "platt", "beta", "isotonic"], ["probit"]),
+    ("training__minimisation_sizes", [[1], [1, 2]], [[], [2, 1], [0], [1, 1]]),
+    ("training__resamples", [2, 200], [1, 201]),
+    ("training__permutations", [1, 1000], [0, 1001]),
+    ("training__reject_inference", ["none"], ["augment"]),
+    ("training__prudence", [1, 10], [0.99, 10.1]),
+    ("training__level", [0.5, 0.999], [0.499, 1.0]),
     ("training__early_stopping_rounds", [1], [0]),
     ("training__min_calibration_defaults", [1], [0]),
     ("training__scorecard_min_information_value", [0], [-0.001]),
@@ -82,6 +100,16 @@ LIMITS = [
     ("validation__bands", [2, 50], [1, 51]),
     ("validation__auc_line", [0.501, 0.999], [0.5, 1]),
     ("validation__calibration_slope_lines", [[0.9, 1.1]], [[0.9], [0.8, 0.9, 1.1]]),
+    ("validation__segment_defaults", [5], [4]),
+    ("validation__weak_spot_depth", [1, 3], [0, 4]),
+    ("validation__weak_spot_applicants", [20], [19]),
+    ("validation__noise", [[0.1], [0.1, 0.5]], [[], [0.0], [0.2, 0.1], [1.0]]),
+    ("validation__review_error", [0.01, 0.5], [0, 1]),
+    ("validation__economics__amount", [0.01], [0]),
+    ("validation__economics__loss_given_default", [0.01, 1], [0, 1.01]),
+    ("validation__economics__income", [0], [-0.1]),
+    ("validation__economics__application_cost", [0], [-0.1]),
+    ("validation__economics__currency", ["KES"], [""]),
     ("explanation__background_size", [20, 5000], [19, 5001]),
     ("explanation__background_score_range", [0.001], [0]),
     ("explanation__reasons_shown", [1, 10], [0, 11]),
@@ -153,6 +181,40 @@ def test_a_protected_attribute_is_no_declared_feature():
 def test_protected_attributes_are_columns_of_the_applicants():
     (fault,) = faults(data__protected=[*PROTECTED, "religion"])
     assert "religion: not in the types of the applicants' source" in fault
+
+
+@pytest.mark.parametrize("key", ["segments", "other_outcomes"])
+def test_what_validation_looks_by_is_a_column_of_the_applicants_and_not_protected(key):
+    types = SMOKE["data"]["sources"]["applicants"]["types"] | {"branch": "category"}
+    check(data__sources__applicants__types=types, **{f"data__{key}": ["branch"]})
+    (fault,) = faults(**{f"data__{key}": ["branch"]})
+    assert "branch: not in the types of the applicants' source" in fault
+    (fault,) = faults(**{f"data__{key}": ["sex"]})
+    assert "sex: a protected attribute is judged by stage fairness alone" in fault
+
+
+def test_an_outcome_is_no_feature_and_a_segment_may_be_one():
+    check(data__segments=["credit_limit"])
+    (fault,) = faults(data__other_outcomes=["credit_limit"])
+    assert "credit_limit: outcomes judge the model and never enter it" in fault
+
+
+def test_reject_inference_needs_the_declined():
+    check(data__keep_declined=True, training__reject_inference="fuzzy")
+    (fault,) = faults(training__reject_inference="fuzzy")
+    assert "training.reject_inference needs the declined" in fault
+
+
+def test_a_thin_file_is_told_from_none():
+    check(features__invisible_without=["late_count"], features__thin_feature="late_count")
+    (fault,) = faults(features__thin_feature="late_count")
+    assert "features.invisible_without is empty" in fault
+
+
+def test_a_stress_says_times_and_plus():
+    check(validation__stress={"downturn": {"late_count": {"plus": 1.0}, "paid_mean": {"times": 0.5}}})
+    (fault,) = faults(validation__stress={"downturn": {"late_count": {"minus": 1.0}}})
+    assert fault.startswith("validation.stress.downturn.late_count.minus")
 
 
 @pytest.mark.parametrize("name", ["religion", "age"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+import polars as pl
 
 from workbench.statistics.estimate import Estimate, met
 
@@ -84,3 +87,23 @@ def _met(estimate: Estimate, at_least: float | None, at_most: float | None) -> M
     if "no" in answers:
         return "no"
     return "unknown" if "unknown" in answers else "yes"
+
+
+def facts_table(facts: Iterable[Fact]) -> pl.DataFrame:
+    """Return facts as a table: fact, value, low, high, unit, met."""
+    rows = [
+        {
+            "fact": fact.id,
+            "value": f"{fact.value:.4g}" if isinstance(fact.value, float) else str(fact.value),
+            "low": fact.low,
+            "high": fact.high,
+            "unit": fact.unit,
+            "met": fact.met or "",
+        }
+        for fact in facts
+    ]
+    schema = {name: pl.Float64 if name in ("low", "high") else pl.String for name in _FACT_COLUMNS}
+    return pl.DataFrame(rows, schema=schema)
+
+
+_FACT_COLUMNS = ("fact", "value", "low", "high", "unit", "met")

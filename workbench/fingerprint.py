@@ -17,6 +17,7 @@ from workbench.store import digest, digest_files, sha256
 PACKAGES = (
     "dask",
     "fairlearn",
+    "interpret-core",
     "narwhals",
     "numpy",
     "optbinning",

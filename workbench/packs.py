@@ -12,8 +12,9 @@ import polars as pl
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from workbench.errors import ParamsError, near_name
+from workbench.fields import Section
 from workbench.kinds import DataCategory
-from workbench.params import ROOT, Section
+from workbench.params import ROOT
 from workbench.yaml_reader import read_mapping
 
 FOLDER = ROOT / "params" / "jurisdictions"

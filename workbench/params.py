@@ -5,70 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from workbench.fields import (
+    Count,
+    Day,
+    Level,
+    Lines,
+    Month,
+    Replicates,
+    Section,
+    Seed,
+    Share,
+    Variable,
+    complete_with,
+    once,
+    rising,
+)
 from workbench.kinds import Issue, MonthIssue
+from workbench.model_params import TrainingParams, ValidationParams
 from workbench.sources import Name, Source, applicants_source, check_sources, judged_attributes
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "features", "training", "validation", "explanation", "fairness", "scoring", "monitoring")
-SEARCH_LIMITS = {
-    "max_depth": (1, 16),
-    "learning_rate": (1e-4, 1),
-    "min_child_weight": (1e-6, 1e6),
-    "subsample": (0.05, 1),
-    "colsample_bytree": (0.05, 1),
-    "reg_lambda": (1e-6, 1e6),
-}
 EngineName = Literal["auto", "cpu", "gpu", "dask"]
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Level = Annotated[float, Field(ge=0.5, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Count = Annotated[int, Field(ge=1)]
-Replicates = Annotated[int, Field(ge=100, le=100_000)]
-Variable = Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")]
-Range = Annotated[list[float], Field(min_length=2, max_length=2)]
-
-
-def _rising(values: list[Any]) -> list[Any]:
-    if sorted(set(values)) != values:
-        raise ValueError("values must rise without repeats")
-    return values
-
-
-def _once(names: list[str]) -> list[str]:
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"named twice: {', '.join(repeated)}; name each once")
-    return names
-
-
-Lines = Annotated[Range, AfterValidator(_rising)]
-Day = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
-Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
-
-
-def _complete(names: tuple[str, ...]) -> AfterValidator:
-    def complete(values: dict[str, Any]) -> dict[str, Any]:
-        if missing := [name for name in names if name not in values]:
-            raise ValueError(f"lacks {', '.join(missing)}")
-        return values
-
-    return AfterValidator(complete)
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, strict about types, refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataParams(Section):
@@ -80,15 +40,20 @@ class DataParams(Section):
     observation_days: Annotated[int, Field(ge=30, le=3660)]
     performance_days: Count
     extracted_on: Day
+    keep_declined: bool
     applicants: Annotated[int, Field(ge=0)]
     protected: list[Name]
-    age_bands: Annotated[list[int], Field(min_length=1), AfterValidator(_rising)]
+    segments: Annotated[list[Name], AfterValidator(once)]
+    other_outcomes: Annotated[list[Name], AfterValidator(once)]
+    age_bands: Annotated[list[int], Field(min_length=1), AfterValidator(rising)]
     reference: str
     packs: list[Name]
     judged_on: Day
     on_prohibited: Literal["stop", "drop", "drop_unread"]
-    severity: Annotated[dict[Issue, Literal["stop", "quarantine", "warn"]], _complete(get_args(Issue))]
-    quality_lines: Annotated[dict[MonthIssue, Annotated[float, Field(gt=0)]], _complete(get_args(MonthIssue))]
+    severity: Annotated[dict[Issue, Literal["stop", "quarantine", "warn"]], complete_with(get_args(Issue))]
+    quality_lines: Annotated[
+        dict[MonthIssue, Annotated[float, Field(gt=0)]], complete_with(get_args(MonthIssue))
+    ]
     late_days: Count
     out_of_time_from: Month
     development_share: Share
@@ -96,19 +61,21 @@ class DataParams(Section):
     holdout_share: Share
     seed: Seed
 
-    @field_validator("protected")
+    @field_validator("protected", "segments", "other_outcomes")
     @classmethod
-    def _known(cls, protected: list[str], info: ValidationInfo) -> list[str]:
+    def _known(cls, names: list[str], info: ValidationInfo) -> list[str]:
         table = applicants_source(info.data.get("sources", {}))
-        unknown = [name for name in protected if table and name not in table.types]
+        unknown = [name for name in names if table and name not in table.types]
         if unknown:
             raise ValueError(f"{', '.join(unknown)}: not in the types of the applicants' source")
-        features = [name for name in protected if table and name in table.features]
-        if features:
-            raise ValueError(
-                f"{', '.join(features)}: protected attributes judge the model and never enter it"
-            )
-        return protected
+        features = [name for name in names if table and name in table.features]
+        if features and info.field_name != "segments":
+            what = "protected attributes" if info.field_name == "protected" else "outcomes"
+            raise ValueError(f"{', '.join(features)}: {what} judge the model and never enter it")
+        judged = [name for name in names if name in info.data.get("protected", [])]
+        if judged and info.field_name != "protected":
+            raise ValueError(f"{', '.join(judged)}: a protected attribute is judged by stage fairness alone")
+        return names
 
     @field_validator("holdout_share")
     @classmethod
@@ -123,58 +90,16 @@ class DataParams(Section):
 class FeaturesParams(Section):
     """Features used by the models and how they are described."""
 
-    selected: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
-    windows: Annotated[list[Count], Field(min_length=1), AfterValidator(_rising)]
+    selected: Annotated[list[str], Field(min_length=1), AfterValidator(once)]
+    windows: Annotated[list[Count], Field(min_length=1), AfterValidator(rising)]
     topics: Annotated[int, Field(ge=0, le=50)]
     terms: Annotated[int, Field(ge=50, le=100_000)]
     least_applicants: Annotated[int, Field(ge=5)]
+    invisible_without: Annotated[list[str], AfterValidator(once)]
+    thin_feature: str
+    thin_below: float
     bins: Annotated[int, Field(ge=2, le=50)]
     stability_line: Annotated[float, Field(gt=0)]
-    level: Level
-    replicates: Replicates
-    seed: Seed
-
-
-class TrainingParams(Section):
-    """Search, champion, calibration, scorecard and the decision."""
-
-    trials: Count
-    folds: Annotated[int, Field(ge=2, le=20)]
-    max_rounds: Count
-    early_stopping_rounds: Count
-    max_depth: Annotated[list[int], Field(min_length=2, max_length=2)]
-    learning_rate: Range
-    min_child_weight: Range
-    subsample: Range
-    colsample_bytree: Range
-    reg_lambda: Range
-    monotone: bool
-    calibration: Literal["platt", "none"]
-    min_calibration_defaults: Count
-    scorecard_min_information_value: Annotated[float, Field(ge=0)]
-    scorecard_max_bins: Annotated[int, Field(ge=2, le=20)]
-    reference_score: float
-    reference_odds: Annotated[float, Field(gt=0)]
-    points_to_double_odds: Annotated[float, Field(gt=0)]
-    cutoff: float
-    seed: Seed
-
-    @field_validator(*SEARCH_LIMITS)
-    @classmethod
-    def _within_limits(cls, limits: list[float], info: ValidationInfo) -> list[float]:
-        least, most = SEARCH_LIMITS[str(info.field_name)]
-        low, high = limits
-        if not least <= low <= high <= most:
-            raise ValueError(f"a range is [low, high] within [{least:g}, {most:g}]")
-        return limits
-
-
-class ValidationParams(Section):
-    """How the champion is judged on the holdout sample."""
-
-    bands: Annotated[int, Field(ge=2, le=50)]
-    auc_line: Annotated[float, Field(gt=0.5, lt=1)]
-    calibration_slope_lines: Lines
     level: Level
     replicates: Replicates
     seed: Seed
@@ -194,7 +119,7 @@ class ExplanationParams(Section):
 class FairnessParams(Section):
     """Protected attributes, reference groups and lines."""
 
-    attributes: Annotated[list[Name], Field(min_length=1), AfterValidator(_once)]
+    attributes: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
     reference_groups: dict[Name, str]
     air_line: Share
     smd_line: Annotated[float, Field(gt=0)]
@@ -275,6 +200,12 @@ class Study(Section):
             faults.append(
                 f"features.selected: {', '.join(named)}: protected attributes never enter the model"
             )
+        if self.features.thin_feature and not self.features.invisible_without:
+            faults.append("features.invisible_without is empty: name what an applicant without a file lacks")
+        if self.training.reject_inference != "none" and not self.data.keep_declined:
+            faults.append("training.reject_inference needs the declined: set data.keep_declined to true")
+        if self.training.reject_inference != "none" and self.training.memory == "external":
+            faults.append("training.memory: with reject_inference the rows are in memory; set it to in_core")
         days = self.data.observation_days
         if wrong := [w for w in self.features.windows if w > days or (w % 30 and w != days)]:
             faults.append(f"features.windows: {wrong}: multiples of 30 days, or the {days} observation days")

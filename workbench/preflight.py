@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from workbench.engine import choose_engine
-from workbench.errors import RunError
+from workbench.errors import ParamsError, RunError, near_name
 from workbench.features.build import catalogue_of
 from workbench.features.catalogue import DeclaredFeature, SourceView, select_features
 from workbench.fingerprint import code_revision, package_versions, source_hashes
@@ -98,4 +98,20 @@ def check_features(study: Study) -> None:
         observation_days=study.data.observation_days,
         topics=study.features.topics,
     )
-    select_features(study.features.selected, made)
+    used = [feature.name for feature in select_features(study.features.selected, made)]
+    if faults := list(_named_elsewhere(study, used)):
+        raise ParamsError(f"{len(faults)} name(s) of no feature in use", faults)
+
+
+def _named_elsewhere(study: Study, used: list[str]) -> Iterator[str]:
+    """Tell the names of features, beside those selected, that the study does not use."""
+    thin = study.features.thin_feature
+    named = {
+        "features.invisible_without": study.features.invisible_without,
+        "features.thin_feature": [thin] if thin else [],
+        **{f"validation.stress.{name}": list(changes) for name, changes in study.validation.stress.items()},
+    }
+    for key, names in named.items():
+        for name in names:
+            if name not in used:
+                yield f"{key}: {name!r} is not in features.selected{near_name(name, used)}"

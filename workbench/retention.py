@@ -27,6 +27,7 @@ _DESCRIPTION = "features: their description (bins, information value) and the to
 _RETRAIN: Mapping[str, tuple[str, ...]] = {
     "development": (_DESCRIPTION, _MODELS, _CALIBRATION, _FIGURES),
     "calibration": (_CALIBRATION, _FIGURES),
+    "declined": (_MODELS, _CALIBRATION, _FIGURES),
     "holdout": (_FIGURES,),
     "out_of_time": (_FIGURES,),
 }

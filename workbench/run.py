@@ -18,8 +18,9 @@ from workbench.study import check_study
 MANIFEST = "manifest.json"
 PARAMS = "params.yaml"
 SCRATCH = ".scratch"  # in the folder of a stage: rows on their way
+UNFINISHED = ".unfinished"  # in the folder of a run: checkpoints and journals of stages that did not close
 FORGOTTEN = "forgotten.json"  # who is to stay out of the run, by pseudonym; workbench/retention.py
-Kind = Literal["rows", "tables", "models", "facts", "notebook", "document"]
+Kind = Literal["rows", "tables", "models", "journals", "facts", "notebook", "document"]
 
 
 class Run:

@@ -12,14 +12,14 @@ import polars as pl
 
 from workbench.engine import Engine, choose_engine
 from workbench.errors import DataError, RunError
-from workbench.facts import Fact, make_fact
+from workbench.facts import Fact, facts_table, make_fact
 from workbench.params import ROOT
 from workbench.privacy.encryption import Cipher, open_cipher
 from workbench.privacy.pseudonyms import read_key
 from workbench.private import PrivateFolder
-from workbench.run import SCRATCH, Kind, Run, describe_artifact, parts_of
+from workbench.run import SCRATCH, UNFINISHED, Kind, Run, describe_artifact, parts_of
 from workbench.statistics.estimate import Estimate
-from workbench.store import read_json, write_json, write_whole
+from workbench.store import digest, read_json, write_json, write_whole
 
 
 class Stage:
@@ -65,6 +65,15 @@ class Stage:
             cipher.check(parts_of(path)[0])
         return pl.read_parquet(parts_of(path), glob=False, **cipher.reading)
 
+    def scan(self, artifact: str) -> pl.LazyFrame:
+        """Open another stage's row-level table without reading its rows."""
+        return pl.scan_parquet(parts_of(self.path(artifact)), glob=False, **self.cipher.reading)
+
+    @property
+    def reads_sha256(self) -> str:
+        """One digest of all that the stage has read of other stages so far."""
+        return digest(self._reads)
+
     def read_json(self, artifact: str) -> Any:
         """Read another stage's JSON artifact."""
         return read_json(self.path(artifact))
@@ -105,6 +114,12 @@ class Stage:
         folder = self.folder / SCRATCH
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        return folder
+
+    def unfinished(self) -> Path:
+        """Return the folder for checkpoints and journals: kept when the stage fails, gone when it closes."""
+        folder = self.run.folder / UNFINISHED / self.name
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def private(self) -> Path:
@@ -158,6 +173,13 @@ class Stage:
         write_json(path, dict(values))
         self._note(name, path, "models", unit="model", key=[], about=about)
 
+    def save_journal(self, path: Path, *, about: str) -> None:
+        """Take a journal (with times of day, so never the same bytes twice) out of the unfinished work."""
+        target = self.folder / "journals" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+        self._note(path.stem, target, "journals", unit="event", key=[], about=about)
+
     def fact(
         self,
         name: str,
@@ -194,7 +216,7 @@ class Stage:
         lines: Mapping[str, tuple[float | None, float | None]],
         line_source: str,
     ) -> None:
-        """Record one fact per row of a table with value, low, high, level and method.
+        """Record one fact per row of a table with value, low, high, level, method and, if it has one, unit.
 
         The columns in `name` make the fact's id; `about` is a format over the row's columns; `lines` maps the
         last of the name columns to (at_least, at_most).
@@ -206,6 +228,7 @@ class Stage:
                 ".".join(str(row[column]) for column in name),
                 Estimate(**interval),
                 about=about.format(**row),
+                unit=row.get("unit", ""),
                 at_least=at_least,
                 at_most=at_most,
                 line_source=line_source if (at_least, at_most) != (None, None) else "",
@@ -228,7 +251,8 @@ class Stage:
         path = self.folder / "facts.json"
         write_json(path, [fact.as_dict() for fact in self._facts.values()])
         self._note("facts", path, "facts", unit="fact", key=["id"], about=f"Facts of the stage {self.name}")
-        shutil.rmtree(self.folder / SCRATCH, ignore_errors=True)
+        for left in (self.folder / SCRATCH, self.run.folder / UNFINISHED / self.name):
+            shutil.rmtree(left, ignore_errors=True)
         for private in self._private:
             private.close()
         self.run.update(self._finish)
@@ -257,23 +281,3 @@ class Stage:
             "reads": dict(sorted(self._reads.items())),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
-
-
-def facts_table(facts: Any) -> pl.DataFrame:
-    """Return facts as a table: fact, value, low, high, unit, met."""
-    rows = [
-        {
-            "fact": fact.id,
-            "value": f"{fact.value:.4g}" if isinstance(fact.value, float) else str(fact.value),
-            "low": fact.low,
-            "high": fact.high,
-            "unit": fact.unit,
-            "met": fact.met or "",
-        }
-        for fact in facts
-    ]
-    schema = {name: pl.Float64 if name in ("low", "high") else pl.String for name in _FACT_COLUMNS}
-    return pl.DataFrame(rows, schema=schema)
-
-
-_FACT_COLUMNS = ("fact", "value", "low", "high", "unit", "met")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -85,4 +85,6 @@ def _known_keys(location: Sequence[str]) -> list[str]:
             continue
         arguments = [part for part in get_args(field.annotation) if part is not type(None)]
         model = arguments[-1] if arguments else field.annotation
+        while get_origin(model) is dict:
+            model = get_args(model)[-1]
     return list(model.model_fields) if hasattr(model, "model_fields") else list(get_args(model))

@@ -5,6 +5,7 @@ it runs again.
 """
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -23,7 +24,14 @@ from workbench.run import Run
 
 SCRIPTS = Path(sys.executable).parent
 PARAMS = ROOT / "params" / "smoke.yaml"
-SMALL = ("--set", "training.trials=1", "--set", "training.max_rounds=30")
+SMALL = (
+    "--set",
+    "training.trials=1",
+    "--set",
+    "training.max_rounds=30",
+    "--set",
+    "training.challengers=[logistic]",
+)
 STATE = re.compile(r"^(\w+): (started|unchanged|complete|failed)")
 REPEATABLE = ("rows", "tables", "models", "facts")
 
@@ -83,6 +91,12 @@ def hashes(run: Path) -> dict[str, str]:
 def stage_states(run: Path) -> dict[str, str]:
     stages = Run.open(run).manifest["stages"]
     return {stage: stages.get(stage, {}).get("state", "not run") for stage in STAGES}
+
+
+def is_open(run: Path, stage: str) -> bool:
+    """Whether a stage has begun and not closed."""
+    path = run / "manifest.json"
+    return path.is_file() and json.loads(path.read_text())["stages"].get(stage, {}).get("state") == "open"
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

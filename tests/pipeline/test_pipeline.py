@@ -20,6 +20,7 @@ from tests.pipeline.running import (
     call,
     copied,
     hashes,
+    is_open,
     made_again,
     refused,
     smoke,
@@ -30,11 +31,6 @@ from workbench.params import ROOT, STAGES
 from workbench.run import Run
 
 AFTER_TRAINING = set(STAGES[3:])
-
-
-def is_open(run, stage):
-    path = run / "manifest.json"
-    return path.is_file() and json.loads(path.read_text())["stages"].get(stage, {}).get("state") == "open"
 
 
 def documents(run):
@@ -335,6 +331,18 @@ def test_a_feature_that_is_not_in_the_catalogue(copy):
     done = call(smoke(copy.parent, "--set", "features.selected=[late_count, late_cuont]"))
     refused(done, "1 unknown feature(s)", "late_cuont", "did you mean late_count?")
     assert set(stage_states(copy).values()) == {"complete"}  # nothing was run
+
+
+def test_names_of_features_that_are_not_in_use_are_refused_together(copy):
+    named = [
+        "features.invisible_without=[late_cuont]",
+        "validation.stress={bad: {utilisation_men: {plus: 1.0}}}",
+    ]
+    done = call(smoke(copy.parent, *(word for value in named for word in ("--set", value))))
+    refused(
+        done, "2 name(s) of no feature in use", "did you mean late_count?", "did you mean utilisation_mean?"
+    )
+    assert set(stage_states(copy).values()) == {"complete"}
 
 
 def test_events_of_the_application_day_or_later_never_reach_the_run(tmp_path):

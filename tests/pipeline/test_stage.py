@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from workbench.errors import DataError, ParamsError, RunError
-from workbench.run import Run
+from workbench.run import Run, unknown_files
 from workbench.stage import Stage
 from workbench.store import write_json
 
@@ -179,6 +179,31 @@ def test_the_scratch_folder_is_empty_inside_the_run_and_goes_when_the_stage_clos
     (scratch / "rows.parquet").write_text("x")
     stage.close()
     assert not scratch.exists()
+
+
+def test_unfinished_work_outlives_a_failed_stage_and_goes_when_it_closes(new_run):
+    run = new_run()
+    stage = Stage(run, "training")
+    (stage.unfinished() / "50.ubj").write_text("x")
+    again = Stage(run, "training")
+    assert [path.name for path in again.unfinished().iterdir()] == ["50.ubj"]
+    assert Stage(run, "data").unfinished() != again.unfinished()
+    assert unknown_files(run) == []
+    again.close()
+    assert list(again.unfinished().iterdir()) == []
+
+
+def test_a_journal_is_kept_and_vouched_for(new_run):
+    run = new_run()
+    stage = Stage(run, "training")
+    journal = stage.unfinished() / "search.log"
+    journal.write_text("one trial")
+    stage.save_journal(journal, about="The search")
+    stage.close()
+    entry = run.entry("training/search")
+    assert (run.folder / entry["path"]).read_text() == "one trial"
+    assert entry["kind"] == "journals"
+    assert entry["sensitivity"] == "aggregate"
 
 
 def test_a_private_folder_lies_outside_the_run_and_goes_when_the_stage_closes(new_run):

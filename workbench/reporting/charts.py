@@ -38,35 +38,38 @@ class Chart(Figure):
         return stream.getvalue()
 
 
-def _styled(draw: Callable[..., Chart]) -> Callable[..., Chart]:
+def styled(draw: Callable[..., Chart]) -> Callable[..., Chart]:
     """Draw under the workbench's style, whatever the notebook's own settings are."""
 
     @wraps(draw)
-    def styled(*tables: Any, **options: Any) -> Chart:
+    def drawn(*tables: Any, **options: Any) -> Chart:
         with mpl.rc_context(fname=_STYLE):
-            return draw(*tables, **options) if tables[0].height else _nothing()
+            return draw(*tables, **options) if tables[0].height else nothing_to_draw()
 
-    return styled
+    return drawn
 
 
-def _nothing() -> Chart:
-    figure, axes = _chart(height=1.2)
+def nothing_to_draw() -> Chart:
+    """Return the chart of a table without rows."""
+    figure, axes = new_chart(height=1.2)
     axes.set_axis_off()
     axes.text(0.5, 0.5, "nothing to draw: the table has no rows", ha="center", va="center")
     return figure
 
 
-def _chart(width: float = 7.0, height: float = 3.6) -> tuple[Chart, Axes]:
+def new_chart(width: float = 7.0, height: float = 3.6) -> tuple[Chart, Axes]:
+    """Return a chart with one pair of axes; inches."""
     figure = Chart(figsize=(width, height), dpi=100, layout="constrained")
     return figure, figure.subplots()
 
 
-def _grid(rows: int, columns: int, *, height: float) -> tuple[Chart, list[Axes]]:
+def new_grid(rows: int, columns: int, *, height: float) -> tuple[Chart, list[Axes]]:
+    """Return a chart of page width with a grid of axes; inches."""
     figure = Chart(figsize=(7.0, height), dpi=100, layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
-@_styled
+@styled
 def feature_strength(description: pl.DataFrame) -> Chart:
     """Draw information values with their intervals, strongest first."""
     table = description.sort("information_value").tail(SHOWN)
@@ -76,24 +79,10 @@ def feature_strength(description: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
-def search(trials: pl.DataFrame) -> Chart:
-    """Draw the cross-validated log loss of every trial, and the best one so far."""
-    figure, axes = _chart(height=3.0)
-    axes.errorbar(
-        trials["trial"], trials["log_loss"], yerr=trials["log_loss_sd"], fmt="o", color=BLUE, ecolor="#9CC7E0"
-    )
-    axes.step(trials["trial"], trials["log_loss"].cum_min(), where="post", color=RED, label="best so far")
-    axes.set(xlabel="trial", ylabel="log loss, mean and SD over folds")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
-    return figure
-
-
-@_styled
+@styled
 def roc(curves: pl.DataFrame) -> Chart:
     """Draw the ROC curves of the models in the column `model`."""
-    figure, axes = _chart(width=5.0, height=4.4)
+    figure, axes = new_chart(width=5.0, height=4.4)
     for (model,), curve in curves.group_by("model", maintain_order=True):
         axes.plot(curve["goods_flagged"], curve["bads_caught"], label=str(model), **_line(str(model)))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="no discrimination")
@@ -102,10 +91,10 @@ def roc(curves: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def calibration(table: pl.DataFrame) -> Chart:
     """Draw observed against expected default rates by band, with intervals."""
-    figure, axes = _chart(width=5.0, height=4.4)
+    figure, axes = new_chart(width=5.0, height=4.4)
     observed, expected = table["observed_default_rate"], table["expected_default_rate"]
     spread = [observed - table["low"], table["high"] - observed]
     most = float(max(table["high"].max() or 0, expected.max() or 0)) * 1.05  # type: ignore[arg-type]
@@ -116,10 +105,10 @@ def calibration(table: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def gains(table: pl.DataFrame) -> Chart:
     """Draw the cumulative share of bads found from the riskiest band on."""
-    figure, axes = _chart(width=5.0, height=3.8)
+    figure, axes = new_chart(width=5.0, height=3.8)
     applicants, share = table["cumulative_applicants_share"], table["cumulative_bads_share"]
     axes.plot([0, *applicants], [0, *share], "o-", color=BLUE, label="champion")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="at random")
@@ -128,10 +117,10 @@ def gains(table: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def cutoffs(table: pl.DataFrame, *, cutoff: float) -> Chart:
     """Draw approval rate and default rate among the approved at every cutoff, and the study's own."""
-    figure, (left, right) = _grid(1, 2, height=3.2)
+    figure, (left, right) = new_grid(1, 2, height=3.2)
     known = table.drop_nulls(["default_rate"])
     for axes, name, low, high, label in (
         (left, "approval_rate", "approval_low", "approval_high", "approval rate"),
@@ -145,7 +134,7 @@ def cutoffs(table: pl.DataFrame, *, cutoff: float) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def importance(table: pl.DataFrame) -> Chart:
     """Draw mean absolute SHAP values with their intervals, largest first."""
     figure, axes = _ranking(table.height, "most important")
@@ -154,12 +143,12 @@ def importance(table: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def dependence(table: pl.DataFrame) -> Chart:
     """Draw how the SHAP values of each feature move with it: mean, and the middle 80 percent."""
     names = table["feature"].unique(maintain_order=True).to_list()
     rows = (len(names) + 1) // 2
-    figure, grid = _grid(rows, 2, height=2.6 * rows)
+    figure, grid = new_grid(rows, 2, height=2.6 * rows)
     for axes, name in zip(grid, names, strict=False):
         bins = table.filter(pl.col("feature") == name)
         axes.fill_between(bins["middle"], bins["low"], bins["high"], color=BLUE, alpha=0.2)
@@ -172,11 +161,11 @@ def dependence(table: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def examples(table: pl.DataFrame) -> Chart:
     """Draw the largest contributions to the score of each example applicant, in points."""
     names = table["example"].unique(maintain_order=True).to_list()
-    figure, grid = _grid(len(names), 1, height=2.3 * len(names))
+    figure, grid = new_grid(len(names), 1, height=2.3 * len(names))
     for axes, name in zip(grid, names, strict=True):
         rows = table.filter(pl.col("example") == name).reverse().with_columns(pl.col("points").fill_null(0))
         colors = [RED if points < 0 else BLUE for points in rows["points"]]
@@ -189,11 +178,11 @@ def examples(table: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def reasons(table: pl.DataFrame) -> Chart:
     """Draw how often each reason is given to declined applicants, and how often as the first one."""
     rows = table.sort("share")
-    figure, axes = _chart(height=3.4)
+    figure, axes = new_chart(height=3.4)
     axes.barh(rows["reason_code"], rows["share"], color="#9CC7E0", label="among the reasons shown")
     axes.barh(rows["reason_code"], rows["as_first"], color=BLUE, label="as the first reason")
     axes.set(xlabel="share of declined applicants")
@@ -201,13 +190,13 @@ def reasons(table: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def ratios(table: pl.DataFrame, *, line: float) -> Chart:
     """Draw adverse impact ratios with their intervals against the line; open marks are not judged."""
     rows = table.filter(pl.col("value").is_not_null()).reverse()
     if not rows.height:
-        return _nothing()
-    figure, axes = _chart(height=0.8 + 0.3 * rows.height)
+        return nothing_to_draw()
+    figure, axes = new_chart(height=0.8 + 0.3 * rows.height)
     for position, row in enumerate(rows.iter_rows(named=True)):
         color = BLUE if row["judged"] else GREY
         low, high = row["low"], row["high"]
@@ -225,10 +214,10 @@ def ratios(table: pl.DataFrame, *, line: float) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def score_shift(table: pl.DataFrame) -> Chart:
     """Draw the share of applicants in each score band, development sample against the batch."""
-    figure, axes = _chart(height=3.0)
+    figure, axes = new_chart(height=3.0)
     width = 0.4
     positions = range(table.height)
     axes.bar([p - width / 2 for p in positions], table["development"], width, color=GREY, label="development")
@@ -240,7 +229,7 @@ def score_shift(table: pl.DataFrame) -> Chart:
     return figure
 
 
-@_styled
+@styled
 def stability(table: pl.DataFrame, *, lines: Sequence[float]) -> Chart:
     """Draw the stability index of score and features on a log scale, with what chance alone gives."""
     rows = table.sort("stability").tail(SHOWN)
@@ -266,7 +255,7 @@ def stability(table: pl.DataFrame, *, lines: Sequence[float]) -> Chart:
 
 def _ranking(rows: int, which: str) -> tuple[Chart, Axes]:
     """Return a chart as high as its ranking needs; a ranking that is cut says so in its title."""
-    figure, axes = _chart(height=1.2 + 0.16 * min(rows, SHOWN))
+    figure, axes = new_chart(height=1.2 + 0.16 * min(rows, SHOWN))
     axes.set_ymargin(0.01)
     if rows > SHOWN:
         figure.suptitle(f"The {SHOWN} {which} of {rows}", fontsize=10)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from workbench.reporting.data_content import DATA_TABLES
+from workbench.reporting.resilience_content import RESILIENCE_TABLES
 from workbench.reporting.tables import (
     Column,
     Prepare,
@@ -18,13 +19,13 @@ from workbench.reporting.tables import (
     percent,
     text,
     unbroken,
-    verbatim,
 )
+from workbench.reporting.training_content import TRAINING_TABLES
+from workbench.reporting.validation_content import VALIDATION_TABLES
 
-_SAMPLES = ("development", "calibration", "holdout", "out_of_time")
+_SAMPLES = ("development", "calibration", "holdout", "out_of_time", "declined")
 _PROXIES = 20  # pairs of feature and attribute shown
 _MEMBERS = {1: "higher values", -1: "lower values"}
-_BRIEF = 8  # characteristics of a long scorecard that its chapter shows
 
 
 def of_metric(name: str) -> Prepare:
@@ -49,11 +50,6 @@ def _compared(name: str, header: str) -> Table:
     )
 
 
-def _with_defaults(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add the defaults behind a printed rate, so that a small count cannot be worked out from it."""
-    return frame.with_columns(defaults=(pl.col("default_rate") * pl.col("applicants")).round(0))
-
-
 def _judged(row: dict[str, Any]) -> str:
     if row["method"] == "by definition":
         return "reference group"
@@ -64,15 +60,6 @@ _OUTCOMES = {"goods_approved": "Goods approved", "goods_declined": "Goods declin
 _OUTCOMES |= {"bads_approved": "Bads approved", "bads_declined": "Bads declined"}
 
 
-def _widest(frame: pl.DataFrame) -> pl.DataFrame:
-    """Keep the characteristics whose points differ most between their attributes."""
-    spans = frame.group_by("characteristic", maintain_order=True).agg(
-        span=pl.col("points").max() - pl.col("points").min()
-    )
-    widest = spans.sort("span", descending=True, maintain_order=True).head(_BRIEF)
-    return frame.filter(pl.col("characteristic").is_in(widest["characteristic"].to_list()))
-
-
 def _in_order_of_use(frame: pl.DataFrame) -> pl.DataFrame:
     place = pl.col("sample").replace_strict(
         {name: i for i, name in enumerate(_SAMPLES)}, default=len(_SAMPLES)
@@ -81,79 +68,6 @@ def _in_order_of_use(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 _MODEL_TABLES: Mapping[str, Table] = {
-    "training_trials": Table(
-        "training/trials",
-        [
-            count("trial", "Trial"),
-            count("max_depth", "Depth"),
-            number("learning_rate", "Learning rate"),
-            number("min_child_weight", "Least weight", 1),
-            number("subsample", "Row share", 2),
-            number("colsample_bytree", "Feature share", 2),
-            number("reg_lambda", "L2", 2),
-            count("rounds", "Rounds"),
-            number("log_loss", "Log loss", 4),
-            number("auc", "AUC", 4),
-        ],
-        prepare=lambda frame: frame.sort("log_loss", "trial"),
-    ),
-    "training_scorecard": Table(
-        "training/scorecard",
-        [
-            text("characteristic", "Characteristic"),
-            verbatim("attribute", "Attribute"),
-            count("applicants", "Applicants"),
-            percent("default_rate", "Default rate"),
-            number("weight_of_evidence", "WoE"),
-            number("points", "Points", 1),
-        ],
-        counts=["applicants", "defaults"],
-        prepare=_with_defaults,
-        whole="Points of the whole scorecard",
-        longest=120,
-        brief=_widest,
-    ),
-    "training_left_out": Table(
-        "training/left_out",
-        [text("characteristic", "Characteristic"), text("reason", "Reason")],
-        whole="Every characteristic that is not in the scorecard, and why",
-    ),
-    "validation_calibration": Table(
-        "validation/calibration",
-        [
-            count("band", "Band"),
-            count("applicants", "Applicants"),
-            count("defaults", "Defaults"),
-            percent("expected_default_rate", "Expected"),
-            percent("observed_default_rate", "Observed"),
-            interval("Interval", share=True),
-        ],
-        counts=["applicants", "defaults"],
-    ),
-    "validation_gains": Table(
-        "validation/gains",
-        [
-            count("band", "Band"),
-            count("applicants", "Applicants"),
-            count("defaults", "Defaults"),
-            percent("default_rate", "Default rate"),
-            interval("Interval", share=True),
-            percent("cumulative_bads_share", "Bads found so far"),
-            number("lift", "Lift", 2),
-        ],
-        counts=["applicants", "defaults"],
-    ),
-    "validation_cutoffs": Table(
-        "validation/cutoffs",
-        [
-            number("cutoff", "Cutoff (points)", 0),
-            percent("approval_rate", "Approval rate"),
-            percent("default_rate", "Default rate of the approved"),
-            interval("Interval", share=True),
-            percent("bads_declined", "Bads declined"),
-            percent("goods_declined", "Goods declined"),
-        ],
-    ),
     "explanation_importance": Table(
         "explanation/importance",
         [
@@ -253,4 +167,10 @@ _MODEL_TABLES: Mapping[str, Table] = {
     ),
 }
 
-TABLES: Mapping[str, Table] = {**DATA_TABLES, **_MODEL_TABLES}
+TABLES: Mapping[str, Table] = {
+    **DATA_TABLES,
+    **TRAINING_TABLES,
+    **VALIDATION_TABLES,
+    **RESILIENCE_TABLES,
+    **_MODEL_TABLES,
+}

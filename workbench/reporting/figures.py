@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from workbench.params import Study
-from workbench.reporting import charts
+from workbench.reporting import charts, model_charts
 from workbench.reporting.charts import Chart
 from workbench.reporting.content import TABLES, of_metric
 
@@ -23,7 +23,13 @@ class Figure:
 
 FIGURES: Mapping[str, Figure] = {
     "feature_strength": Figure("features/description", lambda table, _: charts.feature_strength(table)),
-    "search": Figure("training/trials", lambda table, _: charts.search(table)),
+    "search": Figure("training/trials", lambda table, _: model_charts.search(table)),
+    "candidates": Figure("training/candidates", lambda table, _: model_charts.candidates(table)),
+    "minimisation": Figure("training/minimisation", lambda table, _: model_charts.minimisation(table)),
+    "segments": Figure("validation/segments", lambda table, _: model_charts.segments(table)),
+    "profit": Figure(
+        "validation/profit", lambda table, study: model_charts.profit(table, cutoff=study.training.cutoff)
+    ),
     "roc": Figure("validation/roc", lambda table, _: charts.roc(table)),
     "calibration": Figure("validation/calibration", lambda table, _: charts.calibration(table)),
     "gains": Figure("validation/gains", lambda table, _: charts.gains(table)),

@@ -13,6 +13,7 @@ from workbench.reporting.markdown import escape_markdown
 Row = dict[str, Any]
 Prepare = Callable[[pl.DataFrame], pl.DataFrame]
 MISSING = "–"
+OUTCOME_COUNTS = ("applicants", "defaults", "goods")
 LONGEST = 30  # rows in a chapter of a table that has one row for each feature
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -111,6 +112,32 @@ def number(name: str, header: str, decimals: int = 3) -> Column:
 def interval(header: str, low: str = "low", high: str = "high", *, share: bool = False) -> Column:
     """Show an interval as 'low to high'."""
     return Column(header, lambda row: format_interval(row[low], row[high], "share" if share else ""))
+
+
+def between(name: str, header: str = "Interval", *, share: bool = False) -> Column:
+    """Show the interval of the value `name`, whose ends are <name>_low and <name>_high."""
+    return interval(header, f"{name}_low", f"{name}_high", share=share)
+
+
+def yes(name: str, header: str) -> Column:
+    """Show yes or no, and a dash where it is not told."""
+    shown = {None: MISSING, True: "yes", False: "no"}
+    return Column(header, lambda row: shown[row[name]], is_text=True)
+
+
+def in_unit(name: str, header: str) -> Column:
+    """Show a value in the unit of its row: shares in percent, all else as numbers."""
+    return Column(header, lambda row: format_number(row[name], row["unit"]))
+
+
+def interval_in_unit(header: str) -> Column:
+    """Show an interval in the unit of its row."""
+    return Column(header, lambda row: format_interval(row["low"], row["high"], row["unit"]))
+
+
+def with_goods(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the goods beside applicants and defaults, so that few of them are hidden as well."""
+    return frame.with_columns(goods=pl.col("applicants") - pl.col("defaults"))
 
 
 def markdown_table(
