@@ -119,6 +119,11 @@ def test_an_unknown_time_zone_is_refused(zone):
     Source(**BILLS, time_zone="Africa/Nairobi")
 
 
+def test_the_name_of_a_zone_in_a_pattern_is_refused():
+    assert "%z reads +0300, time_zone names one" in fault(time_format="%d/%m/%Y %H:%M %Z")
+    Source(**BILLS, time_format="%d/%m/%Y %H:%M %z")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [

@@ -185,6 +185,17 @@ def test_times_in_the_order_of_a_country(tmp_path):
     assert source.columns["application_time"] == "application_date"
 
 
+def test_one_pattern_reads_a_clock_and_days(tmp_path):
+    days = pl.col("application_date").str.to_date().dt.strftime("%d/%m/%Y")
+    frame = applicants(age=None).with_columns(
+        days + " 14:05", days.str.replace("2025", "1980").alias("birth_date")
+    )
+    source = source_of(drafted(frame, tmp_path))
+    assert source.time_format == "%d/%m/%Y %H:%M"
+    assert source.columns["application_time"] == "application_date"
+    assert source.types["birth_date"] == "time"
+
+
 def test_without_an_application_time_there_is_a_date_to_check(tmp_path):
     study = drafted(applicants(application_date=None), tmp_path)
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", study.data.application_date)

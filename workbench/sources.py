@@ -127,6 +127,10 @@ class Source(_Part):
             faults.append("no password in params: put the URI into an environment variable and write $NAME")
         if self.time_zone not in available_timezones():
             faults.append(f"time_zone {self.time_zone}: no such zone; write UTC or such as Africa/Nairobi")
+        if "%Z" in self.time_format:
+            faults.append(
+                "time_format: %Z, a zone's name, cannot be read; %z reads +0300, time_zone names one"
+            )
         return faults
 
     def _column_faults(self) -> list[str]:

@@ -137,7 +137,30 @@ def test_a_pattern_of_time_is_the_only_one():
     assert (found, broken) == (["2025-07-01 14:05", None], [False, True])
 
 
-def test_a_zone_in_the_pattern():
+@pytest.mark.parametrize("zone", ["UTC", "Africa/Nairobi"])
+def test_a_pattern_with_a_clock_reads_days_as_well(zone):
+    found, broken = times(["01/07/2025", "31/06/2025"], time_format="%d/%m/%Y %H:%M", time_zone=zone)
+    assert found == [{"UTC": "2025-07-01 00:00", "Africa/Nairobi": "2025-06-30 21:00"}[zone], None]
+    assert broken == [False, True]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("%d/%m/%Y %H:%M %z", "01/07/2025 12:00 +0300"),
+        ("%d/%m/%Y %H:%M%:z", "01/07/2025 12:00+03:00"),
+        ("%+", "2025-07-01T12:00:00+03:00"),
+    ],
+)
+def test_an_offset_in_the_pattern_holds(pattern, text, zone):
+    assert times([text, "x"], time_format=pattern, time_zone=zone) == (
+        ["2025-07-01 09:00", None],
+        [False, True],
+    )
+
+
+def test_days_of_a_pattern_are_of_the_source_s_zone():
     found, _ = times(["01/07/2025"], time_format="%d/%m/%Y", time_zone="Africa/Nairobi")
     assert found == ["2025-06-30 21:00"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ from workbench.sources import Rule, Source
 FAULTS = "_fault_"
 _ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
 _ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+_ZONE = re.compile(r"%[#:]*z|%\+")
+_CLOCK = re.compile(r"[ T]*%[-_0]?[HIkl]")
 _DAY_ZERO = datetime(1990, 1, 1)  # earlier stamps are a system's zero, not a time
 _YES = ("true", "yes", "y", "1", "1.0", "t")
 _NO = ("false", "no", "n", "0", "0.0", "f")
@@ -198,7 +201,7 @@ def _time(raw: pl.Expr, found: pl.DataType, source: Source) -> pl.Expr:
         return (utc_day if found == pl.Date else utc)(converted, source.time_zone)
     text = raw.str.strip_chars()
     if source.time_format:
-        return utc(text.str.to_datetime(source.time_format, time_unit="us", strict=False), source.time_zone)
+        return _formatted(text, source.time_format, source.time_zone)
     plain = [text.str.to_datetime(pattern, time_unit="us", strict=False) for pattern in _ISO]
     zoned = [
         text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone="UTC").dt.replace_time_zone(
@@ -208,6 +211,19 @@ def _time(raw: pl.Expr, found: pl.DataType, source: Source) -> pl.Expr:
     ]
     day = utc_day(text.str.to_datetime("%Y-%m-%d", time_unit="us", strict=False), source.time_zone)
     return pl.coalesce(*(utc(value, source.time_zone) for value in plain), day, *zoned)
+
+
+def _formatted(text: pl.Expr, pattern: str, zone: str) -> pl.Expr:
+    """Read times in the source's own pattern; where that has a clock, days without one as well."""
+    if _ZONE.search(pattern):
+        zoned = text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone="UTC")
+        time = zoned.dt.replace_time_zone(None)
+    else:
+        time = utc(text.str.to_datetime(pattern, time_unit="us", strict=False), zone)
+    day = _CLOCK.split(pattern)[0]
+    if day in ("", pattern):
+        return time
+    return pl.coalesce(time, utc_day(text.str.to_datetime(day, time_unit="us", strict=False), zone))
 
 
 def _broken(source: Source, column: str, raw: pl.Expr, value: pl.Expr) -> pl.Expr:
