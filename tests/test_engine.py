@@ -195,4 +195,6 @@ def test_a_scheduler_that_cannot_be_reached(monkeypatch, address):
     monkeypatch.setattr(engines, "SCHEDULER_SECONDS", 1)
     with pytest.raises(EngineError, match=f"scheduler {address}: not reachable") as caught:
         Engine("dask", "cpu", "test", address).map(square, [1])
-    assert caught.value.faults == ("start it, or leave scheduler empty for a cluster on this machine",)
+    assert caught.value.faults == (
+        "an address is such as tcp://host:8786; left empty, a cluster on this machine is started",
+    )

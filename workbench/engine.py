@@ -116,7 +116,7 @@ def _client(scheduler: str) -> Iterator[Any]:
         try:
             client = Client(address, timeout=SCHEDULER_SECONDS)  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError, ValueError) as error:
-            right = "start it, or leave scheduler empty for a cluster on this machine"
+            right = "an address is such as tcp://host:8786; left empty, a cluster on this machine is started"
             raise EngineError(
                 f"scheduler {scheduler}: not reachable ({type(error).__name__})", [right]
             ) from None

@@ -121,7 +121,8 @@ def test_a_missing_file_is_named_with_its_near_name(tmp_path):
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "in.csv").mkdir()
-    assert "no such file" in fault(tmp_path, "in.csv")
+    assert "in.csv: a folder, no file" in fault(tmp_path, "in.csv")
+    assert "did you mean" not in fault(tmp_path, "im.csv")
 
 
 # Damaged, empty, mixed
@@ -158,6 +159,7 @@ def test_a_parquet_file_damaged_within_is_refused(tmp_path):
         ("a.csv", "x,y\n", "no rows; a source holds at least one"),
         ("a.jsonl", "", "a.jsonl"),
         ("a.jsonl", f'{{"x": "{SECRET}"', "a.jsonl: unreadable, truncated, empty or no jsonl"),
+        ("a.jsonl", f'{{"x": 1}}\n{{"x": "{SECRET}', "a line that is no JSON, or cut off"),
         ("a.csv.gz", b"", "source s"),
     ],
 )
@@ -248,6 +250,11 @@ def test_csv_files_with_columns_in_another_order_are_refused(tmp_path):
     put(tmp_path, "a.csv", "x,y\n1,2\n")
     put(tmp_path, "b.csv", "y,x\n1,2\n")
     assert "b.csv: columns or types differ from a.csv in their order" in fault(tmp_path, "*.csv")
+
+
+def test_fields_without_commas_are_refused(tmp_path):
+    put(tmp_path, "a.csv", f"applicant_id;event_time;amount\n{SECRET};2025-01-01;5\n")
+    assert "a.csv: one column only; are its fields separated by commas?" in fault(tmp_path, "a.csv")
 
 
 def test_files_of_several_formats_are_refused(tmp_path):
@@ -425,8 +432,11 @@ def test_a_query_to_sqlite(tmp_path, database):
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("SELECT nothing FROM topups", "the query failed"),
-        ("SELEC", "the query failed"),
+        ("SELECT naught FROM topups", "query refused: no such column"),
+        ("SELECT * FROM truncated", "query refused: no such table"),
+        ("SELECT naught(1)", "query refused: no such function"),
+        ("SELEC", "query refused: syntax"),
+        ("SELECT id FROM topups WHERE", "query refused: syntax"),
         (f"SELECT abs('{SECRET}', 1)", "the query failed"),
         ("SELECT * FROM topups WHERE id > 5", "no rows"),
     ],
@@ -445,9 +455,13 @@ def test_no_error_of_a_query_quotes_a_person(tmp_path, database, value):
     said = fault(tmp_path, path="", query="SELECT name FROM people", database=database)
     assert said.endswith("OSError: a value of another type than its column")
     literal = value.replace("'", "''")
-    for query in (f"SELECT abs('{literal}', 1)", f"SELECT nothing FROM people WHERE name = '{literal}'"):
+    for query, why in (
+        (f"SELECT abs('{literal}', 1)", ""),
+        (f"SELECT naught FROM people WHERE name = '{literal}'", ": no such column"),
+        (f"SELECT name FROM people WHERE '{literal}' SELEC", ": syntax"),
+    ):
         said = fault(tmp_path, path="", query=query, database=database)
-        assert said.endswith("ProgrammingError: query refused")
+        assert said.endswith(f"ProgrammingError: query refused{why}")
 
 
 @pytest.mark.parametrize(
@@ -541,7 +555,7 @@ def test_the_address_of_a_database_comes_from_the_environment(tmp_path, postgres
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("SELECT nothing FROM topups", "syntax, table, column or right (SQLSTATE 42703)"),
+        ("SELECT naught FROM topups", "syntax, table, column or right (SQLSTATE 42703)"),
         ("SELECT note::int FROM names", "OSError: a value of another type than its column"),
         ("SELEC", "syntax, table, column or right (SQLSTATE 42601)"),
     ],

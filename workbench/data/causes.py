@@ -14,10 +14,15 @@ _CLASSES: tuple[tuple[type[BaseException], str], ...] = (
 )
 # What the library's text begins with, or contains after ".*"; the text itself is never passed on.
 _TEXTS = (
+    (r".*\[sqlite\] failed to prepare query: (?:near .*syntax error|incomplete)", "query refused: syntax"),
+    (r".*\[sqlite\] failed to prepare query: no such (table|column|function)", "query refused: no such {}"),
     ("found more fields", "ragged: a row has more fields than the header"),
     ("could not parse", "bad quoting: a quote is never closed, or text follows it"),
     ("cannot parse|.*(type mismatch|invalid input syntax)", "a value of another type than its column"),
-    ("error parsing|internalerror|.*expected .* at character", "a line that is no JSON, or cut off"),
+    (
+        "error parsing|internalerror|syntax at character|.*expected .* at character",
+        "a line that is no JSON, or cut off",
+    ),
     ("empty|.*on empty reader", "empty"),
     (
         r".*(end with par1|header and footer|out of spec|truncated|unexpected end|corrupt|decompress"
@@ -55,6 +60,6 @@ def _meaning(error: BaseException) -> str:
             return meaning
     text = str(error).split("\n", 1)[0].lower()
     for pattern, meaning in _TEXTS:
-        if re.match(pattern, text):
-            return meaning
+        if found := re.match(pattern, text):
+            return meaning.format(*found.groups())
     return "query refused" if hasattr(error, "sqlstate") else "not readable"

@@ -81,9 +81,10 @@ def _files(name: str, source: Source, root: Path, scratch: Path) -> list[Path]:
     if not files:
         pattern = root / source.path
         folder = pattern.parent
-        others = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
+        others = sorted(path.name for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
+        what = "a folder, no file" if pattern.is_dir() else f"no such file{near_name(pattern.name, others)}"
         raise DataError(
-            f"source {name}: {source.path}: no such file{near_name(pattern.name, others)}",
+            f"source {name}: {source.path}: {what}",
             ["path is a file or glob below the repository, an absolute path, or a URL"],
         )
     return files
@@ -165,9 +166,8 @@ def _connection(name: str, uri: str, root: Path) -> Any:
 
         file = root / uri.removeprefix("sqlite:///")
         if not file.is_file():
-            raise DataError(
-                f"source {name}: no such SQLite file", ["sqlite:///folder/file.db, below the repository"]
-            )
+            right = "sqlite:///folder/file.db below the repository, or sqlite:////folder/file.db"
+            raise DataError(f"source {name}: no such SQLite file", [right])
         return sqlite.connect(str(file))
     raise DataError(f"source {name}: database", ["write postgresql://... or sqlite:///file.db, or $NAME"])
 
@@ -254,6 +254,8 @@ def _check_schemas(name: str, files: list[Path], form: str, asked: set[str]) -> 
         different = sorted(column for column in {*schema, *first} if schema.get(column) != first.get(column))
         if form == "csv" and not different and list(schema) != list(first):
             different = ["their order"]
+        if form == "csv" and len(schema) == 1 and re.search("[;|\t]", next(iter(schema))):
+            faults.append(f"{file.name}: one column only; are its fields separated by commas?")
         if different:
             told = [column for column in different if column in asked or column == "their order"][:8]
             others = len(different) - len(told)
