@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -29,9 +30,19 @@ def once(names: list[str]) -> list[str]:
     return names
 
 
+def of_calendar(text: str) -> str:
+    """Return a day, a month or an empty text; raises ValueError for one that no calendar has."""
+    try:
+        date.fromisoformat(f"{text}-01"[:10] if text else "2000-01-01")
+    except ValueError as error:
+        raise ValueError(f"not of the calendar ({error})") from None
+    return text
+
+
 Lines = Annotated[Range, AfterValidator(rising)]
-Day = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
-Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")]
+Date = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(of_calendar)]
+Day = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$"), AfterValidator(of_calendar)]
+Month = Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$"), AfterValidator(of_calendar)]
 
 
 def complete_with(names: tuple[str, ...]) -> AfterValidator:

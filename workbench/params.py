@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from workbench.fields import (
     Count,
+    Date,
     Day,
     Level,
     Lines,
@@ -48,7 +49,7 @@ class DataParams(Section):
     age_bands: Annotated[list[int], Field(min_length=1), AfterValidator(rising)]
     reference: str
     packs: list[Name]
-    judged_on: Day
+    judged_on: Date
     on_prohibited: Literal["stop", "drop", "drop_unread"]
     severity: Annotated[dict[Issue, Literal["stop", "quarantine", "warn"]], complete_with(get_args(Issue))]
     quality_lines: Annotated[

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import polars as pl
 import pytest
 
 from tests.data.making import source
@@ -80,6 +81,15 @@ def test_a_prohibited_source_stops_a_study_with_the_clause(judge):
     assert "permission: 2 source(s) may not be used" in said
     assert "posts: social_media is prohibited under here: Test Act s 1, since 2020-01-01 (HE-01, P)" in said
     assert "applicants.income: income is prohibited under here" in said
+
+
+def test_a_source_that_two_jurisdictions_prohibit_counts_once(judge):
+    verdicts = judge(study(), ("social_media", "prohibited"))
+    there = verdicts.with_columns(pack=pl.lit("there"))
+    with pytest.raises(DataError, match=r"permission: 1 source\(s\) may not be used") as caught:
+        permit(study(), pl.concat([verdicts, there]), on_prohibited="stop")
+    assert "under here" in str(caught.value)
+    assert "under there" in str(caught.value)
 
 
 def test_a_prohibited_source_is_dropped_and_its_cost_measured(judge):

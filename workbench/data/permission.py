@@ -63,7 +63,8 @@ def permit(
         )
     if faults:
         right = "leave the source out, record consent, or set data.on_prohibited to drop or drop_unread"
-        raise DataError(f"permission: {len(faults)} source(s) may not be used", [*faults, right])
+        named = {fault.partition(":")[0] for fault in faults}
+        raise DataError(f"permission: {len(named)} source(s) may not be used", [*faults, right])
     columns = [name for name in barred if name not in sources]
     whole = [name for name in barred if name in sources]
     kept = {name: _without(name, source, columns) for name, source in sources.items()}
