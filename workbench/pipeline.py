@@ -23,7 +23,13 @@ from workbench.fingerprint import (
 from workbench.kernels import WarmKernels
 from workbench.packs import load_packs
 from workbench.params import ROOT, STAGES, Study
-from workbench.preflight import about_run, check_features, refuse_damage, refuse_other_key
+from workbench.preflight import (
+    about_run,
+    check_features,
+    refuse_damage,
+    refuse_other_cipher,
+    refuse_other_key,
+)
 from workbench.private import sweep
 from workbench.run import Run, clear_scratch, describe_artifact, runs_folder
 from workbench.stage import Stage
@@ -91,6 +97,7 @@ def run_stages(
     with Run(folder).lock():
         refuse_other_key(folder, about)
         refuse_damage(folder, frozenset(stages) & force)
+        refuse_other_cipher(folder, study, frozenset(stages) & force)
         run = Run.create(folder, study, about)
         clear_scratch(run)
         sweep()

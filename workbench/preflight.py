@@ -16,7 +16,7 @@ from workbench.fingerprint import code_revision, package_versions, source_hashes
 from workbench.params import STAGES, Study
 from workbench.privacy.encryption import open_cipher
 from workbench.privacy.pseudonyms import key_check, read_key
-from workbench.run import MANIFEST, Run, damaged
+from workbench.run import MANIFEST, Run, damaged, parts_of
 from workbench.store import digest
 
 
@@ -45,6 +45,20 @@ def refuse_other_key(folder: Path, about: Mapping[str, Any]) -> None:
     if known.get("stages") and known.get("pseudonym_key_check", "") != about["pseudonym_key_check"]:
         right = "set the key the run was made with, or choose another folder with --run-id NAME"
         raise RunError(f"{folder}: the pseudonym key is not the one this run was made with", [right])
+
+
+def refuse_other_cipher(folder: Path, study: Study, made_again: frozenset[str]) -> None:
+    """Refuse a run whose rows the study's encryption key does not open, before a stage is begun again."""
+    if not (folder / MANIFEST).is_file():
+        return
+    run, cipher = Run.open(folder), open_cipher(study.encryption_key)
+    if not cipher.variable or run.manifest.get("encryption_key", "") != cipher.variable:
+        return
+    entries = run.manifest["artifacts"].values()
+    rows = [e for e in entries if e["sensitivity"] == "row" and e["stage"] not in made_again]
+    for path in (part for entry in rows for part in parts_of(run.folder / entry["path"])):
+        if path.is_file():
+            cipher.check(path)
 
 
 def about_run(study: Study) -> dict[str, Any]:

@@ -89,6 +89,21 @@ def test_a_run_that_completes_leaves_none_either(study, tmp_path):
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_another_encryption_key_is_refused_before_a_stage_is_begun(study, tmp_path, monkeypatch):
+    words = ("--set", "data.severity.out_of_contract=warn")
+    assert run(study, tmp_path, *words).returncode == 0
+    manifest = (tmp_path / "runs" / "kept" / "manifest.json").read_bytes()
+    monkeypatch.setitem(KEYS, "SECRET", "another key, as long as that")
+    shutil.rmtree(tmp_path / "temporary")
+    done = run(study, tmp_path, *words, "--only", "features")
+    assert done.returncode == 1
+    assert "encrypted with another key" in done.stderr
+    assert "set SECRET to the key that the run was made with" in done.stderr
+    assert (tmp_path / "runs" / "kept" / "manifest.json").read_bytes() == manifest
+    shutil.rmtree(tmp_path / "temporary")
+    assert run(study, tmp_path, *words).returncode == 0  # everything that holds rows is made again
+
+
 def test_the_next_run_removes_what_a_killed_one_left(smoke_run, tmp_path, monkeypatch):
     copy = shutil.copytree(smoke_run, tmp_path / "runs" / "smoke")
     temporary = tmp_path / "temporary"
