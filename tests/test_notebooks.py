@@ -100,7 +100,7 @@ def test_it_can_be_read_on_a_few_screens(path):
     long = {
         source_of(cell).splitlines()[0]: len(source_of(cell).splitlines())
         for cell in code_of(path)
-        if "parameters" not in tags_of(cell) and len(source_of(cell).splitlines()) > 12
+        if not {"parameters", "setup"} & set(tags_of(cell)) and len(source_of(cell).splitlines()) > 12
     }
     assert long == {}
 

@@ -57,7 +57,7 @@ def auc_in_memory(sample, auc_of):
 def cluster():
     from distributed import LocalCluster
 
-    limit = {"memory_limit": "1GiB", "dashboard_address": None}
+    limit = {"memory_limit": "1GiB", "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(n_workers=2, threads_per_worker=1, **limit) as made:
         yield made
 
