@@ -97,8 +97,16 @@ def test_rows_of_nobody_are_counted_and_never_used(tmp_path):
     assert taken.account("power") == {"read": 3, "unknown_applicant": 2, "kept": 1}
 
 
+def test_a_source_of_nobody_at_all_is_refused(tmp_path):
+    frames = {"applicants": applicants(3), "power": bills(*({"applicant_id": 70 + i} for i in range(5)))}
+    with pytest.raises(DataError) as caught:
+        take(tmp_path, frames)
+    assert caught.value.faults[0] == "power: 5 rows, none of an applicant"
+    assert "map applicant_id to the column" in caught.value.faults[1]
+
+
 def test_rows_of_nobody_can_stop_a_study(tmp_path):
-    frames = {"applicants": applicants(2), "power": bills({"applicant_id": 8})}
+    frames = {"applicants": applicants(2), "power": bills({}, {"applicant_id": 8})}
     with pytest.raises(DataError) as caught:
         take(tmp_path, frames, severity={"unknown_applicant": "stop"})
     assert "power: unknown_applicant in 1 month(s), first 2025-05; 1 rows" in str(caught.value)

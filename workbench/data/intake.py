@@ -80,13 +80,21 @@ def actions_by_source(opened: Mapping[str, Opened], severity: Mapping[str, str])
 def stage_events(
     opened: Mapping[str, Opened], people: pl.DataFrame, *, folder: Path, cipher: str
 ) -> pl.DataFrame:
-    """Stream every source but the applicants' into one folder per part: source and its rows by PLACES."""
-    rows = [
-        {"source": name, **_stage(name, item, people, folder=folder, cipher=cipher)}
-        for name, item in opened.items()
-        if item.source.kind != "applicants"
-    ]
-    return pl.DataFrame(rows, schema={"source": pl.String} | dict.fromkeys(PLACES, pl.Int64))
+    """Stream every source but the applicants' into one folder per part: source and its rows by PLACES.
+
+    Raises DataError for sources of which no row is of an applicant: another column holds the ids.
+    """
+    events = {name: item for name, item in opened.items() if item.source.kind != "applicants"}
+    staged = {name: _stage(name, item, people, folder=folder, cipher=cipher) for name, item in events.items()}
+    lost = {name: rows for name, rows in staged.items() if rows["unknown_applicant"] == sum(rows.values())}
+    if lost:
+        faults = [f"{name}: {sum(rows.values()):,} rows, none of an applicant" for name, rows in lost.items()]
+        right = (
+            "map applicant_id to the column that holds the ids of the applicants' source, spelled as there"
+        )
+        raise DataError(f"{len(lost)} source(s) of nobody in the study", [*faults, right])
+    accounts = [{"source": name, **rows} for name, rows in staged.items()]
+    return pl.DataFrame(accounts, schema={"source": pl.String} | dict.fromkeys(PLACES, pl.Int64))
 
 
 def plan_parts(
