@@ -1,6 +1,8 @@
 import os
 import signal
+import socket
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -177,6 +179,14 @@ def test_what_a_function_raises_comes_through():
     with pytest.raises(EngineError) as caught:
         Engine("dask", "cpu", "test").map(refuse, [3])
     assert str(caught.value) == "no\n  - 3"
+
+
+def test_a_cluster_starts_while_the_usual_port_is_taken(tmp_path):
+    with socket.socket() as other:
+        with suppress(OSError):  # another run's cluster may hold it already
+            other.bind(("", 8787))
+            other.listen()
+        assert Engine("dask", "cpu", "test").map(partial(square, folder=tmp_path), [3, 4]) == [9, 16]
 
 
 def test_a_scheduler_elsewhere_is_used_and_left_running(tmp_path):

@@ -108,7 +108,7 @@ def _client(scheduler: str) -> Iterator[Any]:
             cluster = LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # its HTTP server starts in any case, else at 8787 for all
                 local_directory=spill,
                 env=threads,
             )
