@@ -284,4 +284,3 @@ def test_external_memory_trains_four_times_what_memory_may_hold(tmp_path):
     assert "rounds" not in in_memory.stdout
     assert external.returncode == 0, external.stderr[-2_000:]
     assert "rounds 4" in external.stdout
-    print(external.stdout)
