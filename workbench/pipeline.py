@@ -53,6 +53,7 @@ class Progress(Protocol):
 
     def started(self, stage: str) -> None: ...  # noqa: D102
     def cell(self, stage: str, done: int, total: int) -> None: ...  # noqa: D102
+    def noted(self, stage: str, note: str) -> None: ...  # noqa: D102
     def ended(self, stage: str, seconds: float, state: str) -> None: ...  # noqa: D102
 
 
@@ -63,6 +64,9 @@ class Silent:
         """Say nothing."""
 
     def cell(self, stage: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def noted(self, stage: str, note: str) -> None:
         """Say nothing."""
 
     def ended(self, stage: str, seconds: float, state: str) -> None:
@@ -235,6 +239,8 @@ class _Sequence:
         self.run.update(
             lambda manifest: self._complete(manifest, stage, fingerprint, output, timing, seconds)
         )
+        for note in self.run.manifest["stages"][stage].get("notes", []):
+            self.progress.noted(stage, note)
         self.progress.ended(stage, seconds, "complete")
 
     def _complete(

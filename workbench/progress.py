@@ -47,6 +47,10 @@ class PlainProgress:
     def cell(self, stage: str, done: int, total: int) -> None:
         """Print nothing: a log needs no cell."""
 
+    def noted(self, stage: str, note: str) -> None:
+        """Print what a stage has to say of its run."""
+        print(f"{stage}: {note}", flush=True)
+
     def ended(self, stage: str, seconds: float, state: str) -> None:
         """Print how a stage ended."""
         print(f"{stage}: {state}" + (f" in {seconds:.1f} s" if seconds else ""), flush=True)
@@ -81,6 +85,10 @@ class LiveProgress:
     def cell(self, stage: str, done: int, total: int) -> None:
         """Move the stage's bar."""
         self._bars.update(self._tasks[stage], completed=done, total=total)
+
+    def noted(self, stage: str, note: str) -> None:
+        """Print what a stage has to say of its run, above the bars."""
+        self._bars.console.print(f"{stage}: {note}", markup=False)
 
     def ended(self, stage: str, seconds: float, state: str) -> None:  # noqa: ARG002 (the line has its own clock)
         """Say how the stage ended."""

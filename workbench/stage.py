@@ -32,6 +32,7 @@ class Stage:
         self._reads: dict[str, str] = {}
         self._facts: dict[str, Fact] = {}
         self._private: list[PrivateFolder] = []
+        self._notes: list[str] = []
         run.update(self._begin)
 
     @property
@@ -180,6 +181,10 @@ class Stage:
         path.replace(target)
         self._note(path.stem, target, "journals", unit="event", key=[], about=about)
 
+    def note(self, *sentences: str) -> None:
+        """Tell whoever runs the stage what was refused or cut short; the manifest keeps it."""
+        self._notes += sentences
+
     def fact(
         self,
         name: str,
@@ -279,5 +284,6 @@ class Stage:
         manifest["stages"][self.name] = {
             "state": "by hand",
             "reads": dict(sorted(self._reads.items())),
+            "notes": self._notes,
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }

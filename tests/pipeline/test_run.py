@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import polars as pl
 import pytest
 
 from workbench.errors import RunError
 from workbench.params import STAGES
-from workbench.run import Run, damaged, parts_of, sha256_of, size_of, unknown_files
+from workbench.run import Kind, Run, damaged, parts_of, sha256_of, size_of, unknown_files
 from workbench.store import write_json
 
 HOLD = """
@@ -47,7 +48,7 @@ def test_every_artifact_is_described(smoke_run):
         assert entry["bytes"] == size_of(path), name
         assert entry["stage"] == name.split("/")[0], name
         assert entry["stage"] in (*STAGES, "report"), name
-        assert entry["kind"] in ("rows", "tables", "models", "facts", "notebook", "document"), name
+        assert entry["kind"] in get_args(Kind), name
         assert entry["sensitivity"] == ("row" if entry["kind"] == "rows" else "aggregate"), name
         assert entry["unit"], name
         assert entry["about"], name

@@ -193,6 +193,15 @@ def test_unfinished_work_outlives_a_failed_stage_and_goes_when_it_closes(new_run
     assert list(again.unfinished().iterdir()) == []
 
 
+def test_a_note_stands_in_the_manifest_alone(new_run):
+    run = new_run()
+    stage = Stage(run, "training")
+    stage.note("checkpoint 50.ubj is truncated: it is refused, and training starts clean")
+    stage.close()
+    assert run.manifest["stages"]["training"]["notes"] == stage._notes
+    assert not any("refused" in str(fact) for fact in run.facts())
+
+
 def test_a_journal_is_kept_and_vouched_for(new_run):
     run = new_run()
     stage = Stage(run, "training")

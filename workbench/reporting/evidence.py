@@ -95,7 +95,7 @@ def artifacts_table(manifest: Mapping[str, Any], *, suppress_below: int = 0) -> 
             "sha256": entry["sha256"][:16],
         }
         for name, entry in manifest["artifacts"].items()
-        if entry["kind"] not in ("notebook", "document")
+        if entry["kind"] not in ("notebook", "document", "journals")  # those are never the same twice
     ]
     columns = [
         verbatim("artifact", "Artifact"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
+from threading import Thread
 from time import monotonic, sleep
 from typing import Any
 
@@ -18,6 +20,7 @@ from workbench.scorer import Floats
 from workbench.statistics.samples import raise_faults
 from workbench.training.boosting import Trained, round_faults
 from workbench.training.checkpoints import Checkpoints
+from workbench.training.matrices import Batch, passes
 
 PART_BYTES = 64 * 2**20  # of features, sent to a worker at once
 LOOK_SECONDS = 1  # between two looks at who is there
@@ -49,7 +52,7 @@ def train_distributed(
     checkpoints: Checkpoints | None = None,
     names: Sequence[str],
 ) -> Trained:
-    """Train by `xgboost.dask` in blocks as `train_booster` does, on rows that lie with Dask's workers.
+    """Train in blocks as `train_booster` does, on rows that lie with Dask's workers.
 
     `client` is a connected Dask client; each worker gets as many rows as the others, in single precision. A
     worker that dies costs time: its block is trained again from the bytes of the block before, by the
@@ -84,12 +87,12 @@ class _Training:
         self.client, self.names = client, names
         self.features, self.default = features, default
         self.workers: list[_Worker] = []
-        self.matrix: Any = None
+        self.placed: list[list[Any]] = []
 
     def block(self, settings: Mapping[str, Any], rounds: int, model: bytes) -> bytes:
         """Return the model after a block of rounds, tried again while workers die of it."""
         for attempt in range(WORKER_DEATHS):
-            if self.matrix is None:
+            if not self.placed:
                 seconds = WORKER_SECONDS if attempt else 0
                 self.workers = _ready_workers(self.client, 4 * self.features.size, seconds=seconds)
             try:
@@ -98,7 +101,7 @@ class _Training:
             except Exception:
                 if not self.client.sync(self._goes_on):
                     raise
-                self.matrix = None
+                self.placed = []
         limit = f"the memory limit of a worker is {_written(self.workers)}"
         raise EngineError(
             f"engine dask: workers died {WORKER_DEATHS} times of the same {rounds} rounds",
@@ -119,35 +122,31 @@ class _Training:
         return await training
 
     async def _trained(self, settings: Mapping[str, Any], rounds: int, model: bytes) -> bytes:
-        from xgboost import Booster
-        from xgboost.dask import train
+        places = [worker.address for worker in self.workers]
+        self.placed = self.placed or await self._sent()
+        started = await self.client.run(start_tracker, len(places), workers=places[:1])
+        told = {"met": started[places[0]], "settings": dict(settings), "rounds": rounds, "names": self.names}
+        parts = [
+            self.client.submit(train_part, rows, model, rank, told, workers=[at], pure=False)
+            for rank, (at, rows) in enumerate(zip(places, self.placed, strict=True))
+        ]
+        models: list[bytes] = await asyncio.gather(*(part.result() for part in parts))
+        return models[0]
 
-        if self.matrix is None:
-            self.matrix = await self._placed()
-        before = Booster(model_file=bytearray(model)) if model else None
-        options = {"xgb_model": before, "verbose_eval": False}
-        found = await train(self.client, dict(settings), self.matrix, num_boost_round=rounds, **options)
-        return bytes(found["booster"].save_raw("ubj"))
+    async def _sent(self) -> list[list[Any]]:
+        """Share the rows among the workers in the order of their names, in parts of a moderate size."""
+        shares = _shares(*self.features.shape, workers=len(self.workers))
+        return [
+            [
+                await self.client.scatter(part, workers=[worker.address], hash=False)
+                for part in map(self._part, share)
+            ]
+            for worker, share in zip(self.workers, shares, strict=True)
+        ]
 
-    async def _placed(self) -> Any:
-        """Share the rows among the workers in the order of their names."""
-        from dask.array import Array
-        from xgboost.dask import DaskQuantileDMatrix
-
-        parts = list(_parts(self.features.shape, len(self.workers)))
-        heights = tuple(rows.stop - rows.start for _, rows in parts)
-        columns = []
-        for values in (self.features, self.default):
-            sent = [await self._sent(values[rows], self.workers[place]) for place, rows in parts]
-            name, rest = f"rows-{sent[0].key}", values.shape[1:]
-            graph = {(name, number, *(0 for _ in rest)): future for number, future in enumerate(sent)}
-            chunks = (heights, *((width,) for width in rest))
-            columns.append(Array(graph, name, chunks=chunks, dtype=np.float32))  # type: ignore[no-untyped-call]
-        return await DaskQuantileDMatrix(self.client, *columns, feature_names=self.names)
-
-    async def _sent(self, values: Floats, worker: _Worker) -> Any:
-        part = np.ascontiguousarray(values, dtype=np.float32)
-        return await self.client.scatter(part, workers=[worker.address], hash=False)
+    def _part(self, rows: slice) -> Batch:
+        features = np.ascontiguousarray(self.features[rows], dtype=np.float32)
+        return features, np.ascontiguousarray(self.default[rows], dtype=np.float32)
 
     async def _lost(self) -> set[str]:
         there = (await self.client.scheduler.identity(n_workers=-1))["workers"]
@@ -176,14 +175,45 @@ class _Training:
             await self.client.restart_workers(silent, raise_for_error=False)
 
 
-def _parts(shape: tuple[int, ...], workers: int) -> Iterator[tuple[int, slice]]:
-    """Yield which worker gets which rows: each as many as the others, in parts that are not too large."""
-    rows, width = shape
+def start_tracker(workers: int, dask_worker: Any = None) -> dict[str, Any]:
+    """Let the workers of a block meet in this worker's process; return where.
+
+    `xgboost.dask` starts the tracker in the scheduler's process, with a local cluster the notebook's own, and
+    a tracker that talks to a worker who was just killed ends its process (seen with XGBoost 3.2). Here it
+    ends a worker, which costs time.
+    """
+    from distributed.comm.addressing import get_address_host
+    from xgboost.tracker import RabitTracker
+
+    tracker = RabitTracker(workers, host_ip=get_address_host(dask_worker.address), sortby="task")
+    tracker.start()
+    Thread(target=tracker.wait_for, daemon=True).start()
+    told: dict[str, Any] = tracker.worker_args()
+    return told
+
+
+def train_part(rows: Sequence[Batch], model: bytes, rank: int, told: Mapping[str, Any]) -> bytes:
+    """Train a block on this worker's rows, with all others; every worker ends with the same model."""
+    from distributed import get_worker
+    from xgboost import QuantileDMatrix, collective, train
+
+    threads = get_worker().state.nthreads
+    before = bytearray(model) if model else None
+    with collective.CommunicatorContext(**told["met"], dmlc_task_id=f"{rank:06}"):
+        matrix = QuantileDMatrix(passes(rows, names=told["names"]), nthread=threads)
+        settings = {**told["settings"], "nthread": threads}
+        booster = train(settings, matrix, num_boost_round=told["rounds"], xgb_model=before)
+        return bytes(booster.save_raw("ubj"))
+
+
+def _shares(rows: int, width: int, *, workers: int) -> list[list[slice]]:
+    """Return the rows of each worker, as many as those of the others, in parts that are not too large."""
     most = max(1, PART_BYTES // (4 * width))
-    for place in range(workers):
-        start, stop = rows * place // workers, rows * (place + 1) // workers
-        for first in range(start, stop, most):
-            yield place, slice(first, min(first + most, stop))
+    ends = [rows * place // workers for place in range(workers + 1)]
+    return [
+        [slice(first, min(first + most, stop)) for first in range(start, stop, most)]
+        for start, stop in pairwise(ends)
+    ]
 
 
 def _ready_workers(client: Any, needed: int, *, seconds: float) -> list[_Worker]:

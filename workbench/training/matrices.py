@@ -78,7 +78,32 @@ def external_matrix(
     limits = QuantileDMatrix(sample, feature_names=list(names), max_bin=max_bin)
     del sample
     cache.mkdir(parents=True, exist_ok=True)
-    return ExtMemQuantileDMatrix(_passes(batches, cache, list(names)), max_bin=max_bin, ref=limits)
+    # With the process's number: pages that a killed process left behind are not taken for ours.
+    rows = passes(batches, names=names, pages=str(cache / f"pages-{os.getpid()}"))
+    return ExtMemQuantileDMatrix(rows, max_bin=max_bin, ref=limits)
+
+
+def passes(batches: Iterable[Batch], *, names: Sequence[str], pages: str | None = None) -> Any:
+    """Return batches as XGBoost asks for them: the next one, or from the first one again.
+
+    `pages` is where the names of its pages on the disk begin; None where it keeps none.
+    """
+    from xgboost import DataIter
+
+    class Passes(DataIter):
+        def __init__(self) -> None:
+            super().__init__(cache_prefix=pages, on_host=False)
+
+        def reset(self) -> None:
+            self.left = iter(batches)
+
+        def next(self, input_data: Any) -> bool:
+            batch = next(self.left, None)
+            if batch is not None:
+                input_data(data=batch[0], label=batch[1], feature_names=list(names))
+            return batch is not None
+
+    return Passes()
 
 
 def _sample(batches: Iterable[Batch], rows: int, width: int) -> NDArray[np.float32]:
@@ -102,24 +127,3 @@ def _sample(batches: Iterable[Batch], rows: int, width: int) -> NDArray[np.float
     for column in kept.T:
         column[: order.size] = column[order]
     return kept[: order.size]
-
-
-def _passes(batches: Iterable[Batch], cache: Path, names: list[str]) -> Any:
-    """Return batches as XGBoost asks for them: the next one, or from the first one again."""
-    from xgboost import DataIter
-
-    class Passes(DataIter):
-        def __init__(self) -> None:
-            # With the process's number: pages that a killed process left behind are not taken for ours.
-            super().__init__(cache_prefix=str(cache / f"pages-{os.getpid()}"), on_host=False)
-
-        def reset(self) -> None:
-            self.left = iter(batches)
-
-        def next(self, input_data: Any) -> bool:
-            batch = next(self.left, None)
-            if batch is not None:
-                input_data(data=batch[0], label=batch[1], feature_names=names)
-            return batch is not None
-
-    return Passes()
