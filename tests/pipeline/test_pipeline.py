@@ -462,7 +462,7 @@ def test_a_full_disk(small_disk, size):
 def test_a_full_disk_under_a_finished_run(smoke_run, small_disk):
     """What was complete stays complete."""
     used = sum(path.stat().st_size // 4096 + 1 for path in smoke_run.rglob("*") if path.is_file()) * 4
-    run = copied(smoke_run, small_disk(f"{used + 4_000}k"))  # room for a report beside the old one
+    run = copied(smoke_run, small_disk(f"{used + 40_000}k"))  # room for a report beside the old one
     filler = run.parent / "filler"
     free = shutil.disk_usage(run.parent).free
     filler.write_bytes(bytes(max(0, free - 20_000)))

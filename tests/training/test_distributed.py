@@ -55,10 +55,12 @@ def auc_in_memory(sample, auc_of):
 
 @pytest.fixture(scope="module")
 def cluster():
+    import dask
     from distributed import LocalCluster
 
-    limit = {"memory_limit": "1GiB", "dashboard_address": "127.0.0.1:0"}
-    with LocalCluster(n_workers=2, threads_per_worker=1, **limit) as made:
+    options = {"memory_limit": "1GiB", "dashboard_address": "127.0.0.1:0"}
+    patient = {"distributed.deploy.lost-worker-timeout": "5 minutes"}  # or a slow restart is given up
+    with dask.config.set(patient), LocalCluster(n_workers=2, threads_per_worker=1, **options) as made:
         yield made
 
 
@@ -69,6 +71,11 @@ def client(cluster):
     with Client(cluster) as made:
         made.wait_for_workers(2, timeout=60)
         yield made
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(distributed, "LOOK_SECONDS", 0.4)
 
 
 def bytes_of(booster):
@@ -121,6 +128,36 @@ def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(client, sample,
     assert bytes_of(finished.booster) == bytes_of(undisturbed.booster)
 
 
+def test_workers_whose_memory_is_too_small_are_not_tried(client):
+    features = np.broadcast_to(np.float32(0), (2_000_000, 100))  # 763 MiB that are not there
+    default = np.broadcast_to(np.float32(0), 2_000_000)
+    names = [f"f{place}" for place in range(100)]
+    with pytest.raises(EngineError, match="the memory of the workers is too small") as caught:
+        train_distributed(client, features, default, settings=SETTINGS, **ROUNDS, names=names)
+    assert caught.value.faults == (
+        "2 of 2 workers need about 1,066 MiB each; their memory limit is 1,024 MiB",
+        "start fewer workers with more memory each, or more machines, or set training.memory to external",
+    )
+
+
+def test_what_xgboost_refuses_is_not_tried_again(client, sample):
+    with pytest.raises(xgboost.core.XGBoostError, match="max_depth"):
+        train_distributed(client, *sample, settings=SETTINGS | {"max_depth": -1}, **ROUNDS, names=NAMES)
+
+
+def test_fewer_rows_than_workers(client):
+    features, default = np.zeros((1, 10)), np.zeros(1)
+    trained = train_distributed(
+        client, features, default, settings=SETTINGS, rounds=1, block_rounds=1, names=NAMES
+    )
+    assert trained.booster.num_boosted_rounds() == 1
+
+
+def test_rounds_that_are_none(client, sample):
+    with pytest.raises(DataError, match="block_rounds is 0"):
+        train_distributed(client, *sample, settings=SETTINGS, rounds=5, block_rounds=0, names=NAMES)
+
+
 def test_a_killed_worker_costs_time_and_not_the_training(
     client, cluster, sample, tmp_path, auc_of, auc_in_memory
 ):
@@ -144,26 +181,3 @@ def test_workers_that_die_again_and_again_are_given_up(monkeypatch, client, clus
     assert caught.value.faults == (
         "the memory limit of a worker is 1,024 MiB: start fewer workers, or larger ones",
     )
-
-
-def test_workers_whose_memory_is_too_small_are_not_tried(client):
-    features = np.broadcast_to(np.float32(0), (2_000_000, 100))  # 763 MiB that are not there
-    default = np.broadcast_to(np.float32(0), 2_000_000)
-    names = [f"f{place}" for place in range(100)]
-    with pytest.raises(EngineError, match="the memory of the workers is too small") as caught:
-        train_distributed(client, features, default, settings=SETTINGS, **ROUNDS, names=names)
-    assert caught.value.faults == (
-        "2 of 2 workers need about 1,066 MiB each; their memory limit is 1,024 MiB",
-        "start fewer workers with more memory each, or more machines, or set training.memory to external",
-    )
-
-
-def test_what_xgboost_refuses_is_not_tried_again(monkeypatch, client, sample):
-    monkeypatch.setattr(distributed, "LOOK_SECONDS", 0.1)
-    with pytest.raises(xgboost.core.XGBoostError, match="max_depth"):
-        train_distributed(client, *sample, settings=SETTINGS | {"max_depth": -1}, **ROUNDS, names=NAMES)
-
-
-def test_rounds_that_are_none(client, sample):
-    with pytest.raises(DataError, match="block_rounds is 0"):
-        train_distributed(client, *sample, settings=SETTINGS, rounds=5, block_rounds=0, names=NAMES)

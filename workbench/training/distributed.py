@@ -94,7 +94,8 @@ class _Training:
         for attempt in range(WORKER_DEATHS):
             if not self.placed:
                 seconds = WORKER_SECONDS if attempt else 0
-                self.workers = _ready_workers(self.client, 4 * self.features.size, seconds=seconds)
+                ready = _ready_workers(self.client, 4 * self.features.size, seconds=seconds)
+                self.workers = ready[: len(self.default)]  # nobody without a row
             try:
                 found: bytes = self.client.sync(self._watched, settings, rounds, model)
                 return found
