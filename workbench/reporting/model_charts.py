@@ -61,7 +61,7 @@ def profit(curve: pl.DataFrame, *, cutoff: float) -> Chart:
     axes.plot(curve["cutoff"], curve["profit"], color=BLUE)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.axvline(cutoff, color=RED, linestyle="--", linewidth=1, label=f"cutoff {cutoff:g}")
-    axes.set(xlabel="cutoff (score points)", ylabel="profit per applicant")
+    axes.set(xlabel="cutoff (score points)", ylabel=f"profit per applicant ({curve['currency'][0]})")
     axes.legend()
     return figure
 
