@@ -14,7 +14,6 @@ from tests.pipeline.running import (
     is_open,
     shared_run,
     smoke,
-    stage_states,
 )
 from workbench.run import UNFINISHED, Run
 from workbench.training.checkpoints import Checkpoints
@@ -28,17 +27,20 @@ def smoke_run(tmp_path_factory):
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.scale)])
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(smoke_run, tmp_path, kills):
     run, moments = copied(smoke_run, tmp_path), random.Random(kills)
-    before, left, kept = hashes(run), [], False
+    before, left, kept, hit = hashes(run), [], False, 0
     words = [*smoke(tmp_path), "--from", "training"]
     longest = 0.8 * Run.open(run).manifest["stages"]["training"]["seconds"]
-    for _ in range(kills):
+    while hit < kills:
         started = Started(words, tmp_path / "log.txt")
         started.until(lambda: is_open(run, "training"))
-        time.sleep(moments.uniform(0.5, longest))
-        assert started.process.poll() is None, "it ended before it was killed"
-        assert stage_states(run)["training"] == "open", "training was over before it was killed"
+        time.sleep(moments.uniform(0.2, longest))
         left += started.kill(group=True)
-        kept = kept or (run / UNFINISHED / "training" / "search.jsonl").is_file()
+        if is_open(run, "training"):
+            hit += 1
+            kept = kept or (run / UNFINISHED / "training" / "search.jsonl").is_file()
+        else:  # what is left to train gets less from kill to kill: this one came after the stage's end
+            longest = longest / 2
+            assert longest > 0.5, "training is over before it can be killed"
     assert all_gone(left)
     assert kept, "nothing was kept of the search"
     done = call(words)
