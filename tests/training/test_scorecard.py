@@ -193,3 +193,12 @@ def test_close_edges_keep_attributes_apart():
     assert len(set(attributes)) == len(attributes)
     for value in late.unique():
         assert [belongs(attribute, value) for attribute in attributes].count(True) == 1
+
+
+def test_a_characteristic_of_which_only_missing_tells_is_kept():
+    bad = pl.Series(DEFAULT) == 1
+    told = pl.select(pl.when(~bad | (FEATURES["noise"] < 3)).then(FEATURES["noise"] * 0 + 7)).to_series()
+    card = fit(FEATURES.with_columns(noise=told))
+    rows = card.points.filter(characteristic="noise").sort("points")
+    assert rows["attribute"].to_list() == ["Missing", "any value"]
+    assert rows["applicants"].sum() == FEATURES.height

@@ -109,7 +109,8 @@ def _binning(trends: dict[str, str], max_bins: int, splits: Mapping[str, Any] | 
 
     settings: dict[str, dict[str, Any]] = {name: {"monotonic_trend": trend} for name, trend in trends.items()}
     for name, edges in (splits or {}).items():
-        settings[name] |= {"user_splits": edges, "user_splits_fixed": [True] * len(edges)}
+        if len(edges):  # optbinning takes no empty list; where only missing tells, it finds that again
+            settings[name] |= {"user_splits": edges, "user_splits_fixed": [True] * len(edges)}
     return BinningProcess(list(trends), max_n_bins=max_bins, binning_fit_params=settings, n_jobs=1)
 
 
