@@ -8,7 +8,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_NUM_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report smoke alternative scale test test-models test-runs lint lab bench notebooks pins clean
+.PHONY: help setup report smoke alternative scale test test-first test-second lint lab bench notebooks pins clean
 
 help:  ## print this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,15 +37,16 @@ scale: $(READY)  ## the tests of 50,000 applicants, and the growth from 100,000 
 
 test: $(READY) lint  ## everything CI runs: lint, types, tests, notebooks
 	@sh tests/debian.sh
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-models test-runs
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-first test-second
 	$(BIN)/pytest --nbval-lax notebooks -p no:cacheprovider
 
-# Statistics beside whole runs: the ones compute on one core while the others wait for kernels on the other.
-MODELS := tests/explanation tests/fairness tests/monitoring tests/statistics tests/training tests/validation
-test-models: $(READY)
-	$(BIN)/pytest -p no:cacheprovider $(MODELS)
-test-runs: $(READY)
-	$(BIN)/pytest $(addprefix --ignore=,$(MODELS))
+# Two halves of about the same length, each on a core of its own.
+FIRST := tests/explanation tests/fairness tests/monitoring tests/statistics tests/training tests/validation \
+	tests/pipeline/test_pipeline.py tests/pipeline/test_leftovers.py
+test-first: $(READY)
+	$(BIN)/pytest -p no:cacheprovider $(FIRST)
+test-second: $(READY)
+	$(BIN)/pytest $(addprefix --ignore=,$(FIRST))
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
