@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from workbench.errors import DataError
-from workbench.validation.extrapolation import extrapolation_table, outside_counts, range_table
+from workbench.validation.extrapolation import extrapolation_table, range_table
 
 NAMES = ["a", "b"]
 DEVELOPMENT = pl.DataFrame({"a": [1.0, 2.0, 3.0, None], "b": [10, 20, 30, 40]})
@@ -40,8 +40,6 @@ def test_shares_equal_plain_counts(old, new):
     row = range_table(development, rows, names=["a"]).row(0, named=True)
     assert row["known"] == len(known)
     assert row["below"] + row["above"] == outside
-    counts = outside_counts(development, rows, names=["a"])
-    assert counts["applicants"].to_list()[:2] == [len(new) - outside, outside]
 
 
 def test_the_same_population_is_outside_as_seldom_as_promised():
@@ -53,16 +51,6 @@ def test_the_same_population_is_outside_as_seldom_as_promised():
     moved = range_table(early, late.with_columns(pl.col("a") + 3), names=["a"]).row(0, named=True)
     assert moved["low"] > 0.2
     assert moved["tails"] > moved["value"]
-
-
-def test_features_outside_at_once():
-    names = list("abcdefg")
-    old = pl.DataFrame({name: [0.0, 1.0] for name in names})
-    new = pl.DataFrame({name: [0.5, 2.0, 2.0 if name < "d" else 0.5] for name in names})
-    table = outside_counts(old, new, names=names)
-    assert table["outside"].to_list() == ["0", "1", "2", "3", "4", "5 or more"]
-    assert table["applicants"].to_list() == [1, 0, 0, 1, 0, 1]
-    assert table["value"].sum() == pytest.approx(1)
 
 
 def test_inside_and_outside_are_measured_apart():
@@ -126,16 +114,15 @@ def test_nobody_outside_is_told_without_numbers():
         assert row["reason"] == "undefined: there is nobody"
 
 
-@pytest.mark.parametrize("table", [range_table, outside_counts])
-def test_faults_come_together(table):
+def test_faults_come_together():
     with pytest.raises(DataError) as caught:
-        table(DEVELOPMENT.clear(), ROWS.drop("b"), names=["a", "b", "bb"])
+        range_table(DEVELOPMENT.clear(), ROWS.drop("b"), names=["a", "b", "bb"])
     text = str(caught.value)
     assert "development has no rows" in text
     assert "rows has no feature b" in text
     assert "development has no feature bb (did you mean b?)" in text
     with pytest.raises(DataError, match="no feature to compare"):
-        table(DEVELOPMENT, ROWS, names=[])
+        range_table(DEVELOPMENT, ROWS, names=[])
 
 
 def test_outcomes_of_other_rows_are_refused():

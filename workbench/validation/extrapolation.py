@@ -20,7 +20,6 @@ from workbench.validation.discrimination import auc
 Mask = NDArray[np.bool_]
 TAILS = (0.001, 0.999)
 """Quantiles of the development sample beyond which it has seen next to nobody."""
-MANY = 5
 METHOD = f"{WILSON} (share, default_rate, in_the_large); {DELONG} on log-odds (auc)"
 
 
@@ -49,25 +48,6 @@ def range_table(
     return pl.DataFrame(found, schema=_RANGE).sort(
         "value", descending=True, nulls_last=True, maintain_order=True
     )
-
-
-def outside_counts(
-    development: pl.DataFrame, rows: pl.DataFrame, *, names: Sequence[str], level: float = 0.95
-) -> pl.DataFrame:
-    """Return how many features of one applicant lie outside the development range at once.
-
-    Arguments and errors as `range_table`. Returns columns outside ("0" to "4", "5 or more"), applicants,
-    value (share), low, high (Wilson), level, method.
-    """
-    seen, asked = _matrices(development, rows, names)
-    counts = np.minimum(_beyond(asked, *_range_of(seen)).sum(axis=1), MANY)
-    applicants = np.bincount(counts, minlength=MANY + 1).tolist()
-    found = [
-        {"outside": f"{number} or more" if number == MANY else str(number), "applicants": size}
-        | vars(wilson(size, len(asked), level=level))
-        for number, size in enumerate(applicants)
-    ]
-    return pl.DataFrame(found)
 
 
 def extrapolation_table(
