@@ -60,10 +60,10 @@ def stage_fingerprint(stage: str, study: Study, engine: str) -> str:
 
 
 def _judged_by(study: Study) -> list[str]:
-    """Return the hashes of what the data are judged by: the jurisdictions' packs and the reference table."""
+    """Return the hashes of what the data are judged by: packs, the reference table and the truth."""
     packs = [ROOT / "params" / "jurisdictions" / f"{name}.yaml" for name in study.data.packs]
-    references = [ROOT / study.data.reference] if study.data.reference else []
-    return [sha256(path) for path in (*packs, *references) if path.is_file()]
+    tables = [ROOT / path for path in (study.data.reference, study.data.truth) if path]
+    return [sha256(path) for path in (*packs, *tables) if path.is_file()]
 
 
 def source_hashes(study: Study) -> dict[str, str]:

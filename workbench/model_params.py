@@ -53,12 +53,14 @@ class TrainingParams(Section):
     minimisation_sizes: Annotated[list[Count], Field(min_length=1), AfterValidator(rising)]
     resamples: Annotated[int, Field(ge=2, le=200)]
     permutations: Annotated[int, Field(ge=1, le=1000)]
+    suspicious_auc: Annotated[float, Field(gt=0.5, lt=1)]
     reject_inference: Literal["none", "fuzzy", "parcelling"]
     prudence: Annotated[float, Field(ge=1, le=10)]
     reference_score: float
     reference_odds: Annotated[float, Field(gt=0)]
     points_to_double_odds: Annotated[float, Field(gt=0)]
     cutoff: float
+    replicates: Replicates
     level: Level
     seed: Seed
 

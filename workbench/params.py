@@ -48,6 +48,7 @@ class DataParams(Section):
     other_outcomes: Annotated[list[Name], AfterValidator(once)]
     age_bands: Annotated[list[int], Field(min_length=1), AfterValidator(rising)]
     reference: str
+    truth: str
     packs: list[Name]
     judged_on: Date
     on_prohibited: Literal["stop", "drop", "drop_unread"]

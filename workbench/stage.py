@@ -117,6 +117,15 @@ class Stage:
         folder.mkdir(parents=True)
         return folder
 
+    def spool(self, rows: pl.LazyFrame, folder: Path, *, batch_rows: int) -> pl.LazyFrame:
+        """Write rows to one Parquet file in a folder of the stage and open it; encrypted as the run's rows are.
+
+        What is read from it in slices of `batch_rows` then costs what they hold, not the query again.
+        """
+        path = folder / "rows.parquet"
+        rows.sink_parquet(path, row_group_size=batch_rows, **self.cipher.writing)
+        return pl.scan_parquet(path, glob=False, **self.cipher.reading)
+
     def unfinished(self) -> Path:
         """Return the folder for checkpoints and journals: kept when the stage fails, gone when it closes."""
         folder = self.run.folder / UNFINISHED / self.name

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from tests.data.making import source
-from workbench.data.reading import read_reference, reading, scan_source
+from workbench.data.reading import read_table, reading, scan_source
 from workbench.errors import DataError
 
 ROWS = {"applicant_id": [1, 2], "amount": [1.5, 2.5]}
@@ -574,20 +574,21 @@ def test_a_server_that_is_not_there(tmp_path):
     assert said.endswith(": no connection")
 
 
-# The reference table
+# Tables that the study is compared with
 
 
-def test_a_reference_table_is_read_from_csv_and_parquet(tmp_path):
-    assert read_reference("", tmp_path) is None
+def test_a_table_is_read_from_csv_and_parquet(tmp_path):
+    assert read_table("data.truth", "", tmp_path, columns=["a"]) is None
     table = pl.DataFrame({"attribute": ["sex"], "group": ["female"], "share": [0.5]})
     table.write_csv(tmp_path / "a.csv")
     table.write_parquet(tmp_path / "a.parquet")
-    assert read_reference("a.csv", tmp_path).equals(table)
-    assert read_reference("a.parquet", tmp_path).equals(table)
+    assert read_table("data.truth", "a.csv", tmp_path, columns=["a"]).equals(table)
+    assert read_table("data.truth", "a.parquet", tmp_path, columns=["a"]).equals(table)
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet", "bad.parquet"])
-def test_a_reference_table_that_cannot_be_read(tmp_path, name):
+def test_a_table_that_cannot_be_read(tmp_path, name):
     put(tmp_path, "bad.parquet", "no parquet")
-    with pytest.raises(DataError, match=f"data.reference {name}: not readable"):
-        read_reference(name, tmp_path)
+    with pytest.raises(DataError, match=f"data.reference {name}: not readable") as caught:
+        read_table("data.reference", name, tmp_path, columns=["attribute", "share"])
+    assert list(caught.value.faults) == ["attribute, share"]

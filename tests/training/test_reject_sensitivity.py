@@ -11,7 +11,7 @@ from workbench.statistics.proportions import wilson
 from workbench.statistics.ranking import auc, compare_auc
 from workbench.training.boosting import booster_settings
 from workbench.training.folds import boosted_out_of_fold, make_folds, out_of_fold
-from workbench.training.reject_sensitivity import rank_correlation, reject_sensitivity
+from workbench.training.reject_sensitivity import reject_sensitivity
 from workbench.training.rejects import infer_outcomes, predicted
 
 SETTINGS = booster_settings([0, 0, 0], seed=1) | {"max_depth": 2, "learning_rate": 0.2, "nthread": 1}
@@ -189,27 +189,3 @@ def test_what_cannot_be_assessed_is_refused(values, said):
     with pytest.raises(DataError) as caught:
         sensitivity(**values)
     assert any(said in fault for fault in caught.value.faults)
-
-
-# Rank correlation
-
-
-@pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
-def test_the_interval_of_the_rank_correlation_covers(rho):
-    draw, truth, hits = np.random.default_rng(2), 6 / np.pi * np.arcsin(rho / 2), 0
-    for _ in range(600):
-        first = draw.normal(size=150)
-        second = rho * first + np.sqrt(1 - rho**2) * draw.normal(size=150)
-        found = rank_correlation(first, second, level=0.95)
-        hits += found.low <= truth <= found.high
-    assert hits / 600 == pytest.approx(0.95, abs=0.03)
-
-
-def test_the_rank_correlation_is_scipy_s_and_ends_where_nothing_varies():
-    draw = np.random.default_rng(1)
-    first, second = draw.normal(size=(2, 60))
-    assert rank_correlation(first, second, level=0.9).value == pytest.approx(
-        spearmanr(first, second).statistic
-    )
-    assert rank_correlation(first, np.exp(first), level=0.9).low is None
-    assert rank_correlation(first, 0 * first, level=0.9).value is None

@@ -45,6 +45,7 @@ def test_a_perfect_ranking_is_one_without_an_interval():
 def test_every_point_is_what_scikit_learn_finds_at_its_threshold(rows):
     default, prob = columns(rows)
     table = precision_recall_table(default, prob, points=7)
+    assert table["chance"].to_list() == [np.mean(default)] * table.height
     assert table["recall"][-1] == 1
     for row in table.iter_rows(named=True):
         flagged = prob >= row["threshold"]

@@ -6,7 +6,7 @@ import codecs
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,17 +52,19 @@ def scan_source(name: str, source: Source, *, root: Path, scratch: Path) -> pl.L
     return _scan(files, form)
 
 
-def read_reference(path: str, root: Path) -> pl.DataFrame | None:
-    """Read the reference table that the sample is compared with; None without a path."""
+def read_table(param: str, path: str, root: Path, *, columns: Sequence[str]) -> pl.DataFrame | None:
+    """Read a table that the study is compared with, all of it; None without a path.
+
+    `param` and `columns` tell what the table is named by and should have. Raises DataError when it is not
+    readable as Parquet or CSV.
+    """
     if not path:
         return None
     file = root / path
     try:
         return pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file)
     except (OSError, pl.exceptions.PolarsError):
-        raise DataError(
-            f"data.reference {path}: not readable as Parquet or CSV", ["attribute, group, share"]
-        ) from None
+        raise DataError(f"{param} {path}: not readable as Parquet or CSV", [", ".join(columns)]) from None
 
 
 @contextmanager

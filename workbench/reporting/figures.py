@@ -31,6 +31,9 @@ FIGURES: Mapping[str, Figure] = {
         "validation/profit", lambda table, study: model_charts.profit(table, cutoff=study.training.cutoff)
     ),
     "roc": Figure("validation/roc", lambda table, _: charts.roc(table)),
+    "precision_recall": Figure(
+        "validation/precision_recall", lambda table, _: model_charts.precision_recall(table)
+    ),
     "calibration": Figure("validation/calibration", lambda table, _: charts.calibration(table)),
     "gains": Figure("validation/gains", lambda table, _: charts.gains(table)),
     "cutoffs": Figure(

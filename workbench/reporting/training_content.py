@@ -188,4 +188,19 @@ TRAINING_TABLES: Mapping[str, Table] = {
         ],
         empty="no declined applicant is in the study",
     ),
+    "training_rejects_truth": Table(
+        "training/rejects",
+        [
+            text("inference", "Inference"),
+            number("prudence", "Prudence", 2),
+            number("log_odds_bias", "Bias (log-odds)"),
+            between("log_odds_bias"),
+            percent("absolute_error", "Mean error of the PD"),
+            between("absolute_error", share=True),
+            percent("error_change", "Against none"),
+            between("error_change", share=True),
+        ],
+        prepare=lambda frame: frame.filter(pl.col("log_odds_bias").is_not_null()) if frame.height else frame,
+        empty="no declined applicant whose true PD is known is in the study",
+    ),
 }

@@ -58,6 +58,18 @@ VALIDATION_TABLES: Mapping[str, Table] = {
             percent("goods_declined", "Goods declined"),
         ],
     ),
+    "validation_declined": Table(
+        "validation/declined",
+        [
+            text("measure", "Of declining"),
+            percent("value", "Share"),
+            interval("Interval", share=True),
+            count("count", "Applicants"),
+            count("of", "Of"),
+        ],
+        counts=["count"],
+        within="of",
+    ),
     "validation_rivals": Table(
         "validation/rivals",
         [
@@ -68,6 +80,16 @@ VALIDATION_TABLES: Mapping[str, Table] = {
             between("gain"),
             number("p_adjusted", "p-value, adjusted"),
         ],
+    ),
+    "validation_oracle": Table(
+        "validation/oracle",
+        [
+            text("measure", "Measure"),
+            text("unit", "Unit"),
+            in_unit("value", "Value"),
+            interval_in_unit("Interval"),
+        ],
+        empty="the true PDs are not known",
     ),
     "validation_segments": Table(
         "validation/segments",

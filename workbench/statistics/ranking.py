@@ -1,14 +1,21 @@
-"""How well a number ranks bads above goods: the area under the ROC curve with DeLong's variance."""
+"""How well a number ranks bads above goods, or as another does: AUC by DeLong, rank correlation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import exp, log
+from math import atanh, exp, log, sqrt, tanh
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.statistics.estimate import Estimate, PairedComparison, normal_estimate, paired_comparison
+from workbench.statistics.estimate import (
+    Estimate,
+    PairedComparison,
+    normal_estimate,
+    normal_quantile,
+    paired_comparison,
+    undefined,
+)
 from workbench.statistics.samples import FloatArray, checked_sample
 
 DELONG = "DeLong"
@@ -76,6 +83,26 @@ def compare_auc(
     bad, old, new = checked_sample(default, probabilities=models, both_classes=True)
     gap = _placements(bad, new) - _placements(bad, old)
     return paired_comparison(gap.mean, gap.standard_error, level=level, method=f"paired {DELONG}")
+
+
+def rank_correlation(first: FloatArray, second: FloatArray, *, level: float) -> Estimate:
+    """Return Spearman's rank correlation of two columns [applicants]; 1 = the same order, 0 = unrelated.
+
+    The interval is normal on Fisher's scale, with variance (1 + r^2 / 2) / (n - 3). Undefined where a column
+    has one value, without interval where the order is the same.
+
+    Reference: Bonett and Wright (2000), Psychometrika 65: 23-28.
+    """
+    from scipy.stats import spearmanr
+
+    if not (np.ptp(first) > 0 and np.ptp(second) > 0):
+        return undefined(level, "all values are equal")
+    value = float(spearmanr(first, second).statistic)
+    if abs(value) > 1 - 1e-12 or first.size < 4:
+        return Estimate(value, None, None, level, "no interval: the same order, or too few applicants")
+    margin = normal_quantile(level) * sqrt((1 + value**2 / 2) / (first.size - 3))
+    low, high = (tanh(atanh(value) + side * margin) for side in (-1, 1))
+    return Estimate(value, low, high, level, "Bonett-Wright")
 
 
 def _placements(bad: FloatArray, prob: FloatArray) -> Placements:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import atanh, sqrt, tanh
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from workbench.scorer import Floats
-from workbench.statistics.estimate import Estimate, normal_quantile, undefined
+from workbench.statistics.estimate import Estimate, undefined
 from workbench.statistics.means import mean_estimate
 from workbench.statistics.proportions import wilson
-from workbench.statistics.ranking import auc, compare_auc
+from workbench.statistics.ranking import auc, compare_auc, rank_correlation
 from workbench.statistics.samples import raise_faults
+from workbench.statistics.truth import prob_errors
 from workbench.training.equal_risk import rate_faults
 from workbench.training.folds import Folds
 from workbench.training.rejects import BANDS, Inference, augmented, check_declined, known_prob, predicted
 
 METHOD = "DeLong (auc, difference), Bonett-Wright (rank_correlation), Wilson (flipped), normal (errors)"
-TINY = float(np.finfo(np.float32).eps)
 
 
 def reject_sensitivity(
@@ -87,26 +86,6 @@ def reject_sensitivity(
     return pl.DataFrame(rows, schema=columns)
 
 
-def rank_correlation(first: Floats, second: Floats, *, level: float) -> Estimate:
-    """Return Spearman's rank correlation of two columns [applicants]; 1 = the same order, 0 = unrelated.
-
-    The interval is normal on Fisher's scale, with variance (1 + r^2 / 2) / (n - 3). Undefined where a column
-    has one value, without interval where the order is the same.
-
-    Reference: Bonett and Wright (2000), Psychometrika 65: 23-28.
-    """
-    from scipy.stats import spearmanr
-
-    if not (np.ptp(first) > 0 and np.ptp(second) > 0):
-        return undefined(level, "all values are equal")
-    value = float(spearmanr(first, second).statistic)
-    if abs(value) > 1 - 1e-12 or first.size < 4:
-        return Estimate(value, None, None, level, "no interval: the same order, or too few applicants")
-    margin = normal_quantile(level) * sqrt((1 + value**2 / 2) / (first.size - 3))
-    low, high = (tanh(atanh(value) + side * margin) for side in (-1, 1))
-    return Estimate(value, low, high, level, "Bonett-Wright")
-
-
 def _ranked(bad: Floats, base: Floats, prob: Floats, level: float) -> dict[str, float | None]:
     itself = base is prob or np.array_equal(base, prob)
     gap = undefined(level, "none itself") if itself else compare_auc(bad, base, prob, level=level).difference
@@ -131,19 +110,12 @@ def _errors(prob: Floats, base: Floats, truth: Floats | None, level: float) -> d
     names = ("log_odds_bias", "absolute_error", "error_change")
     if truth is None:
         return {key: value for name in names for key, value in _columns(name, unknown).items()}
-    size = np.abs(prob - truth)
-    found = (_log_odds(prob) - _log_odds(truth), size, size - np.abs(base - truth))
-    made = {name: mean_estimate(values, level=level) for name, values in zip(names, found, strict=True)}
-    if np.array_equal(prob, base):
-        made["error_change"] = undefined(level, "none itself")
+    change = mean_estimate(np.abs(prob - truth) - np.abs(base - truth), level=level)
+    itself = np.array_equal(prob, base)
+    made = prob_errors(prob, truth, level=level)
+    made["error_change"] = undefined(level, "none itself") if itself else change
     return {key: value for name in names for key, value in _columns(name, made[name]).items()}
 
 
 def _columns(name: str, estimate: Estimate) -> dict[str, float | None]:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-
-
-def _log_odds(prob: Floats) -> Floats:
-    inside = np.clip(prob, TINY, 1 - TINY)
-    log_odds: Floats = np.log(inside) - np.log1p(-inside)
-    return log_odds

@@ -26,8 +26,8 @@ def precision_recall_table(
     one; the last flags every bad.
 
     `default`: 0 or 1 [applicants]; `prob_default`: [0, 1] [applicants]. Returns columns threshold, flagged,
-    defaults (among the flagged), recall, recall_low, recall_high, precision, low, high (both Wilson), level,
-    method.
+    defaults (among the flagged), recall, recall_low, recall_high, precision, low, high (both Wilson), chance
+    (the default rate of everyone), level, method.
 
     Raises:
         DataError: lengths that differ, values that are missing or out of range, one class only.
@@ -52,7 +52,7 @@ def precision_recall_table(
             "low": low,
             "high": high,
         }
-    ).with_columns(level=pl.lit(level), method=pl.lit(WILSON))
+    ).with_columns(chance=pl.lit(float(bad.mean())), level=pl.lit(level), method=pl.lit(WILSON))
 
 
 def average_precision(
