@@ -118,7 +118,7 @@ class Stage:
         return folder
 
     def spool(self, rows: pl.LazyFrame, folder: Path, *, batch_rows: int) -> pl.LazyFrame:
-        """Write rows to one Parquet file in a folder of the stage and open it; encrypted as the run's rows are.
+        """Write rows to one Parquet file in a stage's folder and open it, encrypted as the rows of the run.
 
         What is read from it in slices of `batch_rows` then costs what they hold, not the query again.
         """
@@ -176,6 +176,11 @@ class Stage:
         path = self.folder / "models" / f"{name}.{suffix}"
         write_whole(path, lambda temporary: temporary.write_bytes(content))
         self._note(name, path, "models", unit="model", key=[], about=about)
+
+    def save_models(self, models: Mapping[str, bytes], *, suffix: str, about: str) -> None:
+        """Save every model under its name."""
+        for name, content in models.items():
+            self.save_model(name, content, suffix=suffix, about=about)
 
     def save_json(self, name: str, values: Mapping[str, Any], *, about: str) -> None:
         """Save a small JSON object, such as a calibration."""

@@ -181,6 +181,20 @@ def test_the_scratch_folder_is_empty_inside_the_run_and_goes_when_the_stage_clos
     assert not scratch.exists()
 
 
+@pytest.mark.parametrize("key", ["", "ROWS_KEY"])
+def test_spooled_rows_come_back_in_their_order_and_encrypted_as_the_run_is(new_run, monkeypatch, key):
+    monkeypatch.setenv("ROWS_KEY", "the key of the encryption of rows")
+    run = new_run()
+    run.update(lambda manifest: manifest.update(encryption_key=key))
+    stage = Stage(run, "data")
+    folder = stage.scratch()
+    back = stage.spool(ROWS.lazy().sort("applicant_id", descending=True), folder, batch_rows=2)
+    assert back.slice(2, 2).collect()["applicant_id"].to_list() == [1]
+    assert back.collect().equals(ROWS.reverse())
+    (file,) = folder.iterdir()
+    assert (file.read_bytes()[-4:] == b"PARE") == bool(key)  # how an encrypted Parquet file ends
+
+
 def test_unfinished_work_outlives_a_failed_stage_and_goes_when_it_closes(new_run):
     run = new_run()
     stage = Stage(run, "training")

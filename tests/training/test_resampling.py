@@ -129,3 +129,12 @@ def test_a_sample_whose_resamples_lose_every_default_is_refused():
     lonely[7] = 1
     with pytest.raises(DataError, match="resamples hold no good or no default"):
         resampled(default=lonely, resamples=20)
+
+
+def test_the_boosters_are_kept_and_give_their_margins():
+    rows = xgboost.DMatrix(JUDGED)
+    table = FOUND.table(pl.Series(range(len(JUDGED))))
+    assert list(FOUND.boosters()) == table.columns[1:]
+    for name, saved in FOUND.boosters().items():
+        booster = xgboost.Booster(model_file=bytearray(saved))
+        assert np.array_equal(booster.predict(rows, output_margin=True), table[name].to_numpy())

@@ -21,12 +21,13 @@ class ResampledMargins:
     """Margins [models, rows] of boosters on bootstrap resamples, then of boosters with other seeds.
 
     `kinds` [models]: "resample" (other rows, the champion's seed) or "seed" (the champion's rows, another
-    seed). `seeds` [models]: what drew the rows, or the booster's own.
+    seed). `seeds` [models]: what drew the rows, or the booster's own. `saved` [models]: each in UBJSON.
     """
 
     kinds: tuple[str, ...]
     seeds: tuple[int, ...]
     margins: Floats
+    saved: tuple[bytes, ...]
 
     def of(self, kind: Kind) -> Floats:
         """Return the margins [models of the kind, rows]."""
@@ -35,6 +36,10 @@ class ResampledMargins:
     def models(self) -> pl.DataFrame:
         """Return model (the column of `table`), kind and seed, one row per booster."""
         return pl.DataFrame({"model": self._labels(), "kind": self.kinds, "seed": self.seeds})
+
+    def boosters(self) -> dict[str, bytes]:
+        """Return every booster in UBJSON, by its column of `table`."""
+        return dict(zip(self._labels(), self.saved, strict=True))
 
     def table(self, applicant_id: pl.Series) -> pl.DataFrame:
         """Return applicant_id and the margins resample_1 .. resample_k, seed_1 .. seed_k, one row each."""
@@ -80,17 +85,18 @@ def resampled_margins(
     raise_faults("The champion cannot be resampled", _class_faults(default, weights))
     matrix, rows = QuantileDMatrix(features, default), DMatrix(judged)
 
-    def margins(weight: Floats, own: Mapping[str, Any]) -> Floats:
+    def trained(weight: Floats, own: Mapping[str, Any]) -> tuple[Floats, bytes]:
         matrix.set_weight(weight)
         booster = train({**settings, **own}, matrix, num_boost_round=rounds)
         found: Floats = booster.predict(rows, output_margin=True).astype(np.float64)
-        return found
+        return found, bytes(booster.save_raw("ubj"))
 
     same = np.ones(default.size)
-    resampled = [margins(weight, {}) for weight in weights]
-    reseeded = [margins(same, {"seed": other}) for other in seeds[resamples:]]
+    models = [trained(weight, {}) for weight in weights]
+    models += [trained(same, {"seed": other}) for other in seeds[resamples:]]
+    margins, saved = zip(*models, strict=True)
     kinds = ("resample",) * resamples + ("seed",) * resamples
-    return ResampledMargins(kinds, tuple(seeds), np.stack([*resampled, *reseeded]))
+    return ResampledMargins(kinds, tuple(seeds), np.stack(margins), saved)
 
 
 def _resampled(default: Floats, seed: int) -> Floats:
