@@ -107,6 +107,7 @@ TRAINING_TABLES: Mapping[str, Table] = {
             yes("holds", "Holds"),
             yes("proved", "Proved on the trees"),
         ],
+        prepare=lambda frame: frame.sort("violations", "points", descending=True, maintain_order=True),
         whole="Monotonicity of every constrained feature, verified on the model",
         empty="no feature is constrained",
     ),
