@@ -26,6 +26,7 @@ from workbench.params import ROOT, STAGES, Study
 from workbench.preflight import (
     about_run,
     check_features,
+    check_tables,
     refuse_damage,
     refuse_other_cipher,
     refuse_other_key,
@@ -96,6 +97,7 @@ def run_stages(
     damaged, StageError when a notebook raises; what was complete stays complete.
     """
     load_packs(study.data.packs)
+    check_tables(study)
     check_features(study)
     about = about_run(study)
     with Run(folder).lock():

@@ -13,7 +13,7 @@ from workbench.errors import ParamsError, RunError, near_name
 from workbench.features.build import catalogue_of
 from workbench.features.catalogue import DeclaredFeature, SourceView, select_features
 from workbench.fingerprint import code_revision, package_versions, source_hashes
-from workbench.params import STAGES, Study
+from workbench.params import ROOT, STAGES, Study
 from workbench.privacy.encryption import open_cipher
 from workbench.privacy.pseudonyms import key_check, read_key
 from workbench.run import MANIFEST, Run, damaged, parts_of
@@ -83,6 +83,16 @@ def about_run(study: Study) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "seeds": {stage: study.section(stage)["seed"] for stage in STAGES if "seed" in study.section(stage)},
     }
+
+
+def check_tables(study: Study) -> None:
+    """Refuse tables that the study is compared with and that are not there."""
+    named = {"data.reference": study.data.reference, "data.truth": study.data.truth}
+    absent = [
+        f"{key}: {path}: no such file" for key, path in named.items() if path and not (ROOT / path).is_file()
+    ]
+    if absent:
+        raise ParamsError(f"{len(absent)} table(s) to compare with are not there", absent)
 
 
 def check_features(study: Study) -> None:

@@ -118,10 +118,7 @@ class Stage:
         return folder
 
     def spool(self, rows: pl.LazyFrame, folder: Path, *, batch_rows: int) -> pl.LazyFrame:
-        """Write rows to one Parquet file in a stage's folder and open it, encrypted as the rows of the run.
-
-        What is read from it in slices of `batch_rows` then costs what they hold, not the query again.
-        """
+        """Write rows to one Parquet file, encrypted as the run's are: its slices then cost what they hold."""
         path = folder / "rows.parquet"
         rows.sink_parquet(path, row_group_size=batch_rows, **self.cipher.writing)
         return pl.scan_parquet(path, glob=False, **self.cipher.reading)

@@ -55,7 +55,7 @@ def study_of(world: Path, folder: Path, *, consented: str = "", **changes: Any) 
         source["path"] = str(world / Path(source["path"]).relative_to("world"))
     if consented:
         values["data"]["sources"]["applicants"]["features"]["handset_tier"]["consent"] = consented
-    values["data"] |= changes
+    values["data"] |= {"truth": str(world / "truth.parquet")} | changes
     path = folder / "alternative.yaml"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

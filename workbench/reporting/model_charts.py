@@ -51,7 +51,7 @@ def precision_recall(curve: pl.DataFrame) -> Chart:
     figure, axes = new_chart(width=5.0, height=4.0)
     axes.fill_between(curve["recall"], curve["low"], curve["high"], color=BLUE, alpha=0.2)
     axes.plot(curve["recall"], curve["precision"], color=BLUE, label="champion")
-    axes.axhline(curve["chance"][0], color=GREY, linestyle=":", label="chance")
+    axes.plot(curve["recall"], curve["chance"], color=GREY, linestyle=":", label="chance")
     axes.set(xlabel="bads found (share of all bads)", ylabel="bads among the flagged (share)", ylim=(0, 1))
     axes.legend()
     return figure
