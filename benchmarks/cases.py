@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import model
+from benchmarks import explanation, model, reasons
 from benchmarks.features import APPLICANTS, EVENTS, features_pandas, features_polars
 from benchmarks.measure import Work
 
@@ -138,6 +138,29 @@ CASES = (
     ),
     Case(
         "path-dependent SHAP, 2,000 rows", "XGBoost's own", shap_xgboost, "shap.TreeExplainer", shap_library
+    ),
+    Case(
+        f"path-dependent SHAP, {explanation.ROWS:,} x {explanation.FEATURES}, {explanation.ROUNDS} trees",
+        "woodelf, compared with XGBoost",
+        explanation.path_dependent_ours,
+        f"shap.TreeExplainer ({explanation.LIBRARY_ROWS:,} rows, scaled)",
+        explanation.path_dependent_library,
+        explanation.ROWS / explanation.LIBRARY_ROWS,
+    ),
+    Case(
+        f"interventional SHAP, the same, {explanation.BACKGROUND:,} in the background",
+        "woodelf",
+        explanation.interventional_ours,
+        "path-dependent, as above",
+        explanation.path_dependent_ours,
+    ),
+    Case(
+        f"reason codes with texts, {reasons.DECLINED:,} declined",
+        "Polars",
+        reasons.reason_cases,
+        f"plain loop ({reasons.LOOPED:,}, scaled)",
+        reasons.reason_loop,
+        reasons.DECLINED / reasons.LOOPED,
     ),
     Case(
         f"training, {model.TRAINED:,} x {model.FEATURES}, {model.ROUNDS} rounds",

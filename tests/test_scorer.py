@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import DataError
-from workbench.explanation.reasons import example_table, points_per_value, reason_codes
+from workbench.explanation.examples import example_table
+from workbench.explanation.reasons import points_per_value, reason_codes
 from workbench.scorer import Calibration, Scorer, ScoreScale, load_calibration, load_scorer, model_matrix
 
 SCALE = ScoreScale(reference_score=600, reference_odds=50, points_to_double_odds=20)

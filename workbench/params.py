@@ -107,14 +107,39 @@ class FeaturesParams(Section):
     seed: Seed
 
 
-class ExplanationParams(Section):
-    """Attributions and reason codes."""
+class KnockOut(Section):
+    """A rule that declines whoever has a feature at or beyond a value, or not at all."""
 
+    feature: str
+    at_least: float | None = None
+    at_most: float | None = None
+    is_missing: bool = False
+
+
+class ExplanationParams(Section):
+    """Attributions, reason codes with their texts, and what would have changed a decision."""
+
+    method: Literal["near_cutoff", "all_applicants", "best_value"]
     background_size: Annotated[int, Field(ge=20, le=5000)]
     background_score_range: Annotated[float, Field(gt=0)]
-    reasons_shown: Annotated[int, Field(ge=1, le=10)]
+    best_value_size: Annotated[int, Field(ge=20, le=5000)]
+    reasons_shown: Annotated[int, Field(ge=1, le=4)]
+    counter_offer_points: Annotated[float, Field(ge=0)]
+    knock_out_rules: dict[str, KnockOut]
+    languages: Annotated[list[Name], AfterValidator(once)]
+    reason_texts: str
+    currency: Annotated[str, Field(max_length=20)]
+    actionable: dict[str, Literal[-1, 0, 1]]
+    most_changes: Annotated[int, Field(ge=1, le=3)]
+    counterfactual_applicants: Count
+    checked_applicants: Annotated[int, Field(ge=20, le=100_000)]
     dependence_features: Annotated[int, Field(ge=1, le=8)]
+    beeswarm_features: Annotated[int, Field(ge=1, le=20)]
+    interaction_pairs: Annotated[int, Field(ge=1, le=100)]
+    least_applicants: Annotated[int, Field(ge=2)]
+    reason_noise: Annotated[float, Field(gt=0, le=1)]
     level: Level
+    replicates: Replicates
     seed: Seed
 
 
@@ -125,6 +150,7 @@ class FairnessParams(Section):
     reference_groups: dict[Name, str]
     air_line: Share
     smd_line: Annotated[float, Field(gt=0)]
+    proxy_line: Annotated[float, Field(ge=0.5, lt=1)]
     min_group_applicants: Count
     min_group_defaults: Count
     level: Level

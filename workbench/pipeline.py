@@ -42,7 +42,7 @@ AFTER: Mapping[str, tuple[str, ...]] = {
     "training": ("features",),
     "validation": ("training",),
     "explanation": ("training",),
-    "fairness": ("training",),
+    "fairness": ("explanation",),
     "scoring": ("training",),
     "monitoring": ("scoring",),
 }

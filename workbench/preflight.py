@@ -133,6 +133,11 @@ def _named_elsewhere(study: Study, used: list[str]) -> Iterator[str]:
     named = {
         "features.invisible_without": study.features.invisible_without,
         "features.thin_feature": [thin] if thin else [],
+        "explanation.actionable": list(study.explanation.actionable),
+        **{
+            f"explanation.knock_out_rules.{code}": [rule.feature]
+            for code, rule in study.explanation.knock_out_rules.items()
+        },
         **{f"validation.stress.{name}": list(changes) for name, changes in study.validation.stress.items()},
     }
     for key, names in named.items():

@@ -217,6 +217,11 @@ def _choices(name: str, draft: Draft, settled: _Settled) -> Iterator[tuple[str, 
     yield "training.trials", 10, ""
     yield "training.min_calibration_defaults", min(100, int(rarer * shares[1] * 0.9) // 5 * 5), ""
     yield "training.cutoff", 512, "check: approve at score >= cutoff; 512 points are a PD of 0.30"
+    yield (
+        "explanation.languages",
+        [],
+        "check: en, once reason_texts holds a text for each feature",
+    )
     judged = {n: g for n, g in settled.largest_groups.items() if n not in settled.incomplete}
     judged = judged or settled.largest_groups
     lost = (

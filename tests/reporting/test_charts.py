@@ -88,13 +88,12 @@ def ranked(rows):
     names = [f"mobile_money_late_share_{i}" for i in range(rows)]
     values = [float(i + 1) for i in range(rows)]
     numbers = {"low": values, "high": values, "iv_low": values, "iv_high": values, "noise": values}
-    numbers |= {"information_value": values, "importance": values, "stability": values}
+    numbers |= {"information_value": values, "stability": values}
     return pl.DataFrame({"feature": names, "name": names, **numbers})
 
 
 RANKINGS = {
     "strongest": charts.feature_strength,
-    "most important": charts.importance,
     "largest": lambda table: charts.stability(table, lines=[0.1, 0.25]),
 }
 
@@ -118,13 +117,3 @@ def test_the_labels_of_a_long_ranking_do_not_lie_on_each_other(which):
     height = chart.axes[0].get_yticklabels()[0].get_window_extent().height
     gaps = [above - below for below, above in pairwise(boxes)]
     assert min(gaps) >= height * 0.95
-
-
-def test_the_numbers_of_a_wide_feature_do_not_lie_on_each_other():
-    values = [100_000.0 * i for i in range(7)]
-    row = {"feature": ["mobile_money_balance_mean_365"] * 7, "middle": values, "mean": [0.1] * 7}
-    chart = charts.dependence(pl.DataFrame(row | {"low": [0.0] * 7, "high": [0.2] * 7}))
-    chart.canvas.draw()
-    labels = [label for label in chart.axes[0].get_xticklabels() if label.get_text()]
-    boxes = sorted((box.x0, box.x1) for box in (label.get_window_extent() for label in labels))
-    assert all(right[0] >= left[1] for left, right in pairwise(boxes))

@@ -12,7 +12,6 @@ import matplotlib as mpl
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito's palette: told apart with any colour vision, and in grey by their lightness.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6B6B6B"
@@ -131,33 +130,6 @@ def cutoffs(table: pl.DataFrame, *, cutoff: float) -> Chart:
         axes.axvline(cutoff, color=RED, linestyle="--", linewidth=1, label=f"cutoff {cutoff:g}")
         axes.set(xlabel="cutoff (score points)", ylabel=label)
         axes.legend()
-    return figure
-
-
-@styled
-def importance(table: pl.DataFrame) -> Chart:
-    """Draw mean absolute SHAP values with their intervals, largest first."""
-    figure, axes = _ranking(table.height, "most important")
-    _bars(axes, table.sort("importance").tail(SHOWN), "feature", "importance", "low", "high")
-    axes.set_xlabel("mean |SHAP value| (log-odds of default)")
-    return figure
-
-
-@styled
-def dependence(table: pl.DataFrame) -> Chart:
-    """Draw how the SHAP values of each feature move with it: mean, and the middle 80 percent."""
-    names = table["feature"].unique(maintain_order=True).to_list()
-    rows = (len(names) + 1) // 2
-    figure, grid = new_grid(rows, 2, height=2.6 * rows)
-    for axes, name in zip(grid, names, strict=False):
-        bins = table.filter(pl.col("feature") == name)
-        axes.fill_between(bins["middle"], bins["low"], bins["high"], color=BLUE, alpha=0.2)
-        axes.plot(bins["middle"], bins["mean"], "o-", color=BLUE, markersize=4)
-        axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.set(xlabel=name.replace("_", " "), ylabel="SHAP value (log-odds)")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-    for axes in grid[len(names) :]:
-        axes.set_visible(False)
     return figure
 
 

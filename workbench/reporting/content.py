@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from workbench.reporting.data_content import DATA_TABLES
+from workbench.reporting.explanation_content import EXPLANATION_TABLES
 from workbench.reporting.resilience_content import RESILIENCE_TABLES
 from workbench.reporting.tables import (
     Column,
@@ -68,27 +69,6 @@ def _in_order_of_use(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 _MODEL_TABLES: Mapping[str, Table] = {
-    "explanation_importance": Table(
-        "explanation/importance",
-        [
-            text("feature", "Feature"),
-            number("importance", "Mean |SHAP|"),
-            interval("Interval"),
-            percent("share", "Share"),
-        ],
-        whole="Importance of every feature, the largest first",
-    ),
-    "explanation_reasons": Table(
-        "explanation/reasons_table",
-        [
-            text("reason_code", "Reason"),
-            count("applicants", "Applicants"),
-            percent("share", "Among the reasons shown"),
-            percent("as_first", "As the first"),
-            number("mean_points_lost", "Mean points lost", 1),
-        ],
-        counts=["applicants"],
-    ),
     "fairness_counts": Table(
         "fairness/counts",
         [
@@ -117,6 +97,21 @@ _MODEL_TABLES: Mapping[str, Table] = {
         ],
         counts=["applicants"],
         prepare=lambda frame: frame.head(_PROXIES),
+    ),
+    "fairness_reasons": Table(
+        "fairness/reasons",
+        [
+            text("reason_code", "Reason"),
+            text("feature", "Feature"),
+            text("attribute", "Attribute"),
+            text("group", "Group"),
+            number("strength", "AUC for membership"),
+            interval("Interval"),
+            count("applicants", "Told it"),
+            percent("as_first", "As the first"),
+        ],
+        counts=["applicants"],
+        empty="no reason stands in for a protected group beyond the study's line",
     ),
     "scoring_by_sample": Table(
         "scoring/by_sample",
@@ -172,5 +167,6 @@ TABLES: Mapping[str, Table] = {
     **TRAINING_TABLES,
     **VALIDATION_TABLES,
     **RESILIENCE_TABLES,
+    **EXPLANATION_TABLES,
     **_MODEL_TABLES,
 }

@@ -24,6 +24,11 @@ NOT_PROVIDED = "not provided"
 _DAYS = ("observation_days", "performance_days", "late_days")
 MET = {"yes": "held", "no": "**not held**", "unknown": "not settled"}
 _STATEMENTS = ("owner", "purpose", "restrictions", "population")
+_METHODS = {
+    "near_cutoff": "compared with applicants approved near the cutoff",
+    "all_applicants": "compared with everybody",
+    "best_value": "compared with the best value of each family",
+}
 _PEOPLE = ("applicants", "defaults", "rows")  # units of counts that may be too small to print
 
 Fact = Mapping[str, Any]
@@ -200,6 +205,7 @@ def _study(study: Study) -> dict[str, str]:
         "cutoff": format_number(study.training.cutoff, "", 0),
         "level": f"{100 * study.validation.level:g}%",
         "reasons_shown": str(study.explanation.reasons_shown),
+        "method": _METHODS[study.explanation.method],
         "suppress_below": str(study.report.suppress_below),
         "smallest_group": format_number(study.fairness.min_group_applicants, "count"),
         "judged_on": escape_markdown(study.data.judged_on) or NOT_PROVIDED,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from workbench.params import Study
-from workbench.reporting import charts, model_charts
+from workbench.reporting import charts, explanation_charts, importance_charts, model_charts
 from workbench.reporting.charts import Chart
 from workbench.reporting.content import TABLES, of_metric
 
@@ -39,8 +39,14 @@ FIGURES: Mapping[str, Figure] = {
     "cutoffs": Figure(
         "validation/cutoffs", lambda table, study: charts.cutoffs(table, cutoff=study.training.cutoff)
     ),
-    "importance": Figure("explanation/importance", lambda table, _: charts.importance(table)),
-    "dependence": Figure("explanation/dependence", lambda table, _: charts.dependence(table)),
+    "importance": Figure("explanation/importance", lambda table, _: importance_charts.importance(table)),
+    "beeswarm": Figure("explanation/beeswarm", lambda table, _: explanation_charts.beeswarm(table)),
+    "dependence": Figure("explanation/dependence", lambda table, _: explanation_charts.dependence(table)),
+    "effects": Figure("explanation/effects", lambda table, _: explanation_charts.effects(table)),
+    "interactions": Figure(
+        "explanation/interactions", lambda table, _: importance_charts.interactions(table)
+    ),
+    "steadiness": Figure("explanation/steadiness", lambda table, _: importance_charts.steadiness(table)),
     "examples": Figure("explanation/examples", lambda table, _: charts.examples(table)),
     "reasons": Figure("explanation/reasons_table", lambda table, _: charts.reasons(table)),
     "ratios": Figure(
