@@ -35,6 +35,7 @@ LAYERS = (
     ("fingerprint", "kernels", "execute", "preflight"),
     ("pipeline", "profile", "roles", "template"),
     ("progress", "doctor"),
+    ("commands",),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

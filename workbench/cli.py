@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge, run_folder
 from workbench.errors import ParamsError, WorkbenchError, near_name
 from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
@@ -32,7 +32,6 @@ from workbench.study import load_study
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
 RendererName = Literal["auto", "quarto", "embedded"]
-RunArgument = Annotated[Path, typer.Argument(help="run folder, or the name of a run in runs/")]
 
 
 @app.command()
@@ -83,11 +82,8 @@ def report(
     renderer: Annotated[RendererName, typer.Option(help="who renders")] = "auto",
 ) -> None:
     """Render the report of a complete run again."""
-    formats = tuple(part.strip() for part in to.split(","))
-    wrong = [name for name in formats if name not in ("html", "pdf")]
-    if wrong:
-        raise ParamsError(f"--to {to}: unknown format {', '.join(wrong)}", ["formats: html, pdf"])
-    opened = Run.open(_folder(run))
+    formats = formats_of(to)
+    opened = Run.open(run_folder(run))
     with opened.lock(), _progress() as progress:
         documents = _report(opened, formats, renderer, progress, force=True)
     for document in documents:
@@ -97,7 +93,7 @@ def report(
 @app.command()
 def verify(run: RunArgument) -> None:
     """Compare every file of a run with its manifest; exit code 1 when one differs."""
-    opened = Run.open(_folder(run))
+    opened = Run.open(run_folder(run))
     faults = [f"{name} {fault}" for name, fault in damaged(opened).items()]
     faults += [f"{name} is not in the manifest" for name in unknown_files(opened)]
     stages = opened.manifest["stages"]
@@ -164,31 +160,6 @@ def synth(
 
 
 @app.command()
-def purge(run: RunArgument) -> None:
-    """Remove the row-level data of a run and keep the evidence: tables, facts, models, documents, hashes."""
-    from workbench.retention import purge as purge_run
-
-    removed = purge_run(Run.open(_folder(run)), datetime.now(UTC).date())
-    for artifact, rows, size in removed.select("artifact", "rows", "bytes").iter_rows():
-        console.print(f"{artifact}: {rows or 0:,} rows, {size:,} bytes", soft_wrap=True, markup=False)
-    console.print(f"{removed.height} row-level artifacts removed; the evidence is kept")
-
-
-@app.command()
-def forget(
-    run: RunArgument, applicant: Annotated[str, typer.Option(help="the id in the source's own form")]
-) -> None:
-    """Remove one person from a run's row-level data, and say what has to be made again."""
-    from workbench.retention import forget as forget_applicant
-
-    forgotten = forget_applicant(Run.open(_folder(run)), applicant)
-    for artifact, rows in forgotten.removed.select("artifact", "rows").iter_rows():
-        console.print(f"{artifact}: {rows:,} rows removed", soft_wrap=True, markup=False)
-    for text in (*(f"to be made again: {name}" for name in forgotten.retrain), *forgotten.notes):
-        console.print(text, soft_wrap=True, markup=False)
-
-
-@app.command()
 def runs(folder: Annotated[Path | None, typer.Option(help="folder that holds the runs")] = None) -> None:
     """List the runs with their study, state and report."""
     runs_summary(folder or runs_folder())
@@ -203,6 +174,10 @@ def doctor() -> None:
         console.print(f"{name:<12} {state}", soft_wrap=True, markup=False)
         if advice:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
+
+
+for command in (explain, letters, purge, forget):
+    app.command()(command)
 
 
 def main() -> None:
@@ -257,10 +232,6 @@ def _report(run: Run, formats: Any, renderer: RendererName, progress: Any, force
     documents = make_report(run, formats=formats, renderer=renderer)
     progress.ended("report", time.perf_counter() - begun, "complete")
     return documents
-
-
-def _folder(run: Path) -> Path:
-    return run if run.exists() or len(run.parts) > 1 else runs_folder() / run
 
 
 def _progress() -> LiveProgress | PlainProgress:

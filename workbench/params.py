@@ -193,6 +193,7 @@ class ReportParams(Section):
     restrictions: str
     population: str
     limits: list[str]
+    letters: dict[str, str]
     suppress_below: Annotated[int, Field(ge=0)]
 
 

@@ -81,7 +81,7 @@ def forget(run: Run, applicant: str, key_variable: str = "", cipher: Cipher | No
     one, or an artifact is damaged; ParamsError when a key is not set.
     """
     with run.lock():
-        person = _id_in_run(run, applicant, key_variable)
+        person = applicant_in_run(run, applicant, key_variable)
         opener = open_cipher(run.manifest.get("encryption_key", "")) if cipher is None else cipher
         known = _list(run.folder)
         unfinished: dict[str, str] = known["unfinished"]
@@ -119,7 +119,7 @@ def _list(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _id_in_run(run: Run, applicant: str, key_variable: str) -> int:
+def applicant_in_run(run: Run, applicant: str, key_variable: str) -> int:
     """Return the applicant_id that an id of the source has in the run."""
     manifest = run.manifest
     variable = key_variable or manifest.get("pseudonym_key", "")
