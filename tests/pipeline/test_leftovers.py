@@ -55,6 +55,7 @@ def study(tmp_path):
     values["data"]["severity"] |= {"duplicate": "warn"}
     values["features"]["selected"] = ["power_count_365"]
     values["validation"]["stress"] = {}
+    values["explanation"] |= {"actionable": {}, "languages": []}
     values["fairness"] |= {"attributes": ["sex"], "reference_groups": {"sex": "male"}}
     path = tmp_path / "kept.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

@@ -149,6 +149,15 @@ def test_those_without_an_outcome_are_counted_from_the_waterfall(count, said):
     assert f"| Declined applicants | {said}" in table
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"), [(9, "fewer than 10 declined"), (10, "10 declined applicants are in")]
+)
+def test_declined_applicants_in_the_study_are_told_as_assumed(kept, said):
+    declined = pl.DataFrame({"sample": ["declined"], "applicants": [kept]})
+    everyone = tables() | {"data/samples_table": pl.concat([samples(), declined])}
+    assert f"| Declined applicants | {said}" in open_items([], study(), everyone)
+
+
 def test_the_step_without_outcome_is_the_one_that_the_data_stage_writes():
     """The report finds the step by how its name begins."""
     code = (ROOT / "workbench" / "data" / "applicants.py").read_text(encoding="utf-8")

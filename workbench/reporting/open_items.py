@@ -41,7 +41,7 @@ def open_items(facts: Sequence[Fact], study: Study, tables: Tables) -> str:
         *_statements(study),
         *_permissions(tables["data/permission"], study),
         *_out_of_time(tables["data/samples_table"], facts, below),
-        _declined(tables["data/waterfall"], below),
+        _declined(tables["data/waterfall"], _applicants(tables["data/samples_table"], "declined"), below),
         _row("Independent validation", "Nobody but the developer has challenged this run yet.", "validator"),
     ]
     return plain_table(rows, ["Open item", "Why", "Who"])
@@ -109,13 +109,16 @@ def _out_of_time(samples: pl.DataFrame, facts: Iterable[Fact], below: int) -> li
     return [_row("Out-of-time validation", why, "validator")]
 
 
-def _declined(waterfall: pl.DataFrame, below: int) -> Row:
+def _declined(waterfall: pl.DataFrame, kept: int, below: int) -> Row:
     steps = waterfall.filter(pl.col("step").str.starts_with(_NO_OUTCOME))["excluded"]
     left_out = int(steps.sum())
     why = "Every application in the data has an outcome; of those declined before, if any, they hold nothing."
     if left_out:
         number = shown_count(left_out, below)
         why = f"{number} applicants without a known outcome are left out: how they would have paid is open."
+    if kept:
+        number = shown_count(kept, below)
+        why = f"{number} declined applicants are in the study without an outcome: what is said of them is assumed."
     return _row("Declined applicants", why, _DEVELOPER)
 
 
