@@ -118,7 +118,7 @@ def _declined(waterfall: pl.DataFrame, kept: int, below: int) -> Row:
         why = f"{number} applicants without a known outcome are left out: how they would have paid is open."
     if kept:
         number = shown_count(kept, below)
-        why = f"{number} declined applicants are in the study without an outcome: what is said of them is assumed."
+        why = f"{number} declined applicants are in the study without an outcome: theirs is assumed."
     return _row("Declined applicants", why, _DEVELOPER)
 
 
