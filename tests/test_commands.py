@@ -3,7 +3,9 @@
 import polars as pl
 import pytest
 
-from tests.pipeline.running import call, command, refused, shared_run
+from tests.pipeline.running import call, command, copied, refused, shared_run, smoke
+from workbench.params import ROOT
+from workbench.reporting import people
 from workbench.run import Run
 
 
@@ -74,3 +76,79 @@ def test_every_declined_applicant_gets_a_letter_in_each_format(run, tmp_path):
 def test_a_wrong_letter_is_refused_and_nothing_is_written(run, tmp_path, words, said):
     refused(call(command("letters", run, *words, "--out", tmp_path / "letters")), said)
     assert not (tmp_path / "letters").exists()
+
+
+# Rules, counter-offers and a study without languages, by the whole stage
+
+
+@pytest.fixture(scope="module")
+def varied(run, tmp_path_factory):
+    """The shared run with a knock-out rule and counter-offers, told in English with the study's own text."""
+    own = tmp_path_factory.mktemp("texts")
+    text = (ROOT / "params" / "reasons" / "en.yaml").read_text(encoding="utf-8")
+    rule = "rules:\n  many_late: {name: Many late months, text: '{value} late months', sample: 24, list: creditor}\n"
+    (own / "en.yaml").write_text(text.replace("rules: {}", rule), encoding="utf-8")
+    copy = copied(run, tmp_path_factory.mktemp("varied"))
+    settings = {
+        "explanation.knock_out_rules": "{many_late: {feature: late_count, at_least: 5}}",
+        "explanation.counter_offer_points": "8",
+        "explanation.languages": "[en]",
+        "explanation.reason_texts": own,
+        "report.letters": "{counter_offer: 500 over 6 months}",
+    }
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    done = call(smoke(copy.parent, *words))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return copy
+
+
+def test_a_rule_declines_and_those_just_below_the_cutoff_are_made_an_offer(varied):
+    opened = Run.open(varied)
+    features = pl.read_parquet(opened.checked_path("features/features"))
+    decided = pl.read_parquet(opened.checked_path("explanation/decisions")).join(features, on="applicant_id")
+    decided = decided.join(pl.read_parquet(opened.checked_path("training/scores")), on="applicant_id")
+    cutoff = opened.study.training.cutoff
+    many = pl.col("late_count") >= 5
+    assert decided.filter(many)["decision"].unique().to_list() == ["declined"]
+    offered = decided.filter(decision="counter_offered")
+    assert offered.height
+    assert offered["score"].is_between(cutoff - 8, cutoff, closed="left").all()
+    reasons = pl.read_parquet(opened.checked_path("explanation/reasons"))
+    ruled = reasons.filter(kind="rule")
+    assert set(ruled["applicant_id"]) == set(decided.filter(many)["applicant_id"])
+    assert ruled["reason_text"].str.ends_with(" late months").all()
+
+
+def test_letters_go_to_all_who_were_not_approved_and_tell_the_offer(varied, tmp_path):
+    done = call(command("letters", varied, "--notice", "us", "--to", "html", "--out", tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    for decision in ("declined", "counter_offered"):
+        for person in ids(varied, "explanation/decisions", decision=decision):
+            letter = (tmp_path / "out" / f"{person}.html").read_text(encoding="utf-8")
+            assert ("500 over 6 months" in letter) == (decision == "counter_offered")
+
+
+def test_the_report_shows_sample_letters_of_many_and_of_nobody(varied):
+    source = (varied / "report" / "source" / "_generated" / "sample_letters.md").read_text(encoding="utf-8")
+    assert "sample-1" in source
+    assert not [person for person in ids(varied, "training/scores") if f" {person}" in source]
+    shown = pl.read_parquet(Run.open(varied).checked_path("explanation/sample_reasons"))
+    assert shown["applicants"].min() >= Run.open(varied).study.explanation.least_applicants
+
+
+def test_a_study_that_names_no_language_tells_reasons_by_their_families(run, tmp_path):
+    copy = copied(run, tmp_path)
+    done = call(smoke(copy.parent, "--only", "explanation", "--set", "explanation.languages=[]"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    reasons = pl.read_parquet(Run.open(copy).checked_path("explanation/reasons"))
+    assert reasons.height
+    assert reasons["reason_text"].equals(reasons["reason_code"], check_names=False)
+    refused(call(command("letters", copy, "--notice", "us", "--out", tmp_path / "letters")), "has no en")
+
+
+def test_a_notebook_shows_the_page_of_one_applicant_or_asks_for_one(run):
+    person = ids(run, "explanation/decisions", decision="declined")[0]
+    page = people.shown(str(run), str(person)).data
+    assert page.startswith("<iframe srcdoc=")
+    assert "Principal reasons" in page
+    assert people.shown(str(run), "").data == "Name an applicant."

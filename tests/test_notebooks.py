@@ -233,3 +233,10 @@ def test_a_cutoff_outside_the_scores_is_told_where_they_are(cutoff):
         check_training(["late_count"], cutoff)
     advice = f"98 of 100 scores are from 401 to 499; set training.cutoff (now {cutoff}) between them"
     assert caught.value.faults == (f"someone is approved and someone declined: {advice}",)
+
+
+def test_the_notebook_of_one_applicant_keeps_nobody_s_page():
+    cells = code_of(ROOT / "notebooks" / "applicant.ipynb")
+    assert 'applicant = ""' in source_of(cells[0])
+    shown = [data for _, data in outputs_of(ROOT / "notebooks" / "applicant.ipynb")]
+    assert all(data["text/markdown"] == "Name an applicant." and "text/html" not in data for data in shown)

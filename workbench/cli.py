@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge, run_folder
+from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge
 from workbench.errors import ParamsError, WorkbenchError, near_name
 from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
@@ -25,7 +25,7 @@ from workbench.progress import (
     runs_summary,
     times_summary,
 )
-from workbench.run import Run, damaged, runs_folder, unknown_files
+from workbench.run import Run, damaged, run_folder, runs_folder, unknown_files
 from workbench.sources import local_files
 from workbench.study import load_study
 

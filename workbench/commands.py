@@ -10,7 +10,7 @@ import typer
 
 from workbench.errors import ParamsError
 from workbench.progress import console
-from workbench.run import Run, runs_folder
+from workbench.run import Run, run_folder
 from workbench.store import write_whole
 
 RunArgument = Annotated[Path, typer.Argument(help="run folder, or the name of a run in runs/")]
@@ -44,7 +44,7 @@ def letters(
     fonts: Annotated[Path | None, typer.Option(help="folder with fonts that the PDF needs")] = None,
     most: Annotated[int, typer.Option(min=0, help="write so many; 0 writes all")] = 0,
 ) -> None:
-    """Write a letter with the reasons for every applicant of the holdout sample who was declined."""
+    """Write a letter with the reasons for everybody of the holdout sample who was not approved."""
     from workbench.reporting.people import run_letters
 
     opened = Run.open(run_folder(run))
@@ -83,11 +83,6 @@ def forget(
         console.print(f"{artifact}: {rows:,} rows removed", soft_wrap=True, markup=False)
     for text in (*(f"to be made again: {name}" for name in forgotten.retrain), *forgotten.notes):
         console.print(text, soft_wrap=True, markup=False)
-
-
-def run_folder(run: Path) -> Path:
-    """Return the folder of a run that is named by its path, or by its name in runs/."""
-    return run if run.exists() or len(run.parts) > 1 else runs_folder() / run
 
 
 def formats_of(to: str) -> tuple[Any, ...]:

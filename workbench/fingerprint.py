@@ -63,7 +63,8 @@ def _judged_by(study: Study) -> list[str]:
     """Return the hashes of what the data are judged by: packs, the reference table and the truth."""
     packs = [ROOT / "params" / "jurisdictions" / f"{name}.yaml" for name in study.data.packs]
     tables = [ROOT / path for path in (study.data.reference, study.data.truth) if path]
-    return [sha256(path) for path in (*packs, *tables) if path.is_file()]
+    stated = [table.with_suffix(".json") for table in tables]
+    return [sha256(path) for path in (*packs, *tables, *stated) if path.is_file()]
 
 
 def source_hashes(study: Study) -> dict[str, str]:

@@ -194,6 +194,7 @@ class ReportParams(Section):
     population: str
     limits: list[str]
     letters: dict[str, str]
+    sample_letters: Annotated[list[Name], AfterValidator(once)]
     suppress_below: Annotated[int, Field(ge=0)]
 
 

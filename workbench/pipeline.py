@@ -26,6 +26,7 @@ from workbench.params import ROOT, STAGES, Study
 from workbench.preflight import (
     about_run,
     check_features,
+    check_letters,
     check_tables,
     refuse_damage,
     refuse_other_cipher,
@@ -98,6 +99,7 @@ def run_stages(
     """
     load_packs(study.data.packs)
     check_tables(study)
+    check_letters(study)
     check_features(study)
     about = about_run(study)
     with Run(folder).lock():

@@ -16,6 +16,7 @@ from workbench.fingerprint import code_revision, package_versions, source_hashes
 from workbench.params import ROOT, STAGES, Study
 from workbench.privacy.encryption import open_cipher
 from workbench.privacy.pseudonyms import key_check, read_key
+from workbench.reporting.letter_templates import load_template
 from workbench.run import MANIFEST, Run, damaged, parts_of
 from workbench.store import digest
 
@@ -93,6 +94,12 @@ def check_tables(study: Study) -> None:
     ]
     if absent:
         raise ParamsError(f"{len(absent)} table(s) to compare with are not there", absent)
+
+
+def check_letters(study: Study) -> None:
+    """Refuse sample letters that have no template in the study's first language."""
+    for notice in study.report.sample_letters if study.explanation.languages else ():
+        load_template(notice, study.explanation.languages[0])
 
 
 def check_features(study: Study) -> None:

@@ -211,3 +211,8 @@ def clear_scratch(run: Run) -> None:
 def runs_folder() -> Path:
     """Return the folder that runs go to unless told otherwise."""
     return ROOT / "runs"
+
+
+def run_folder(run: Path) -> Path:
+    """Return the folder of a run that is named by its path, or by its name in runs/."""
+    return run if run.exists() or len(run.parts) > 1 else runs_folder() / run

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from tests.data.making import source
-from workbench.data.reading import read_table, reading, scan_source
+from workbench.data.reading import read_stated, read_table, reading, scan_source
 from workbench.errors import DataError
 
 ROWS = {"applicant_id": [1, 2], "amount": [1.5, 2.5]}
@@ -592,3 +592,17 @@ def test_a_table_that_cannot_be_read(tmp_path, name):
     with pytest.raises(DataError, match=f"data.reference {name}: not readable") as caught:
         read_table("data.reference", name, tmp_path, columns=["attribute", "share"])
     assert list(caught.value.faults) == ["attribute, share"]
+
+
+def test_what_is_stated_of_a_table_stands_beside_it(tmp_path):
+    (tmp_path / "truth.json").write_text('{"seed": 1}', encoding="utf-8")
+    assert read_stated("truth.parquet", tmp_path) == {"seed": 1}
+    assert read_stated("other.parquet", tmp_path) == {}
+    assert read_stated("", tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"\xff"])
+def test_what_is_stated_must_be_a_json_object(tmp_path, content):
+    (tmp_path / "truth.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"truth.json, beside truth.parquet: no JSON object"):
+        read_stated("truth.parquet", tmp_path)

@@ -1,8 +1,9 @@
 import polars as pl
 import pytest
 
-from workbench.data.truth import truth_rows
+from workbench.data.truth import true_terms, truth_rows
 from workbench.errors import DataError
+from workbench.world.truth import formula
 
 EVERYONE = pl.DataFrame(
     {"applicant_id": [3, 1, 2], "source_id": ["c", "a", "b"], "left_out": ["", "", "duplicates"]}
@@ -43,3 +44,25 @@ def test_a_table_without_its_columns():
     with pytest.raises(DataError, match="a table of id, prob_default") as caught:
         truth_rows(EVERYONE, TRUTH.rename({"prob_default": "pd"}), key="id")
     assert list(caught.value.faults) == ["no column 'id'", "no column 'prob_default'"]
+
+
+def test_the_terms_of_a_formula_are_told_as_they_are_stated():
+    stated = {"feature": "late", "transform": "log1p", "centre": 0.5, "scale": 2, "coefficient": -0.3}
+    found = true_terms({"formula": {"terms": [stated | {"note": "of a world"}]}, "seed": 1})
+    assert found.to_dicts() == [stated]
+    assert true_terms({"formula": formula()}).height == 7
+
+
+@pytest.mark.parametrize("stated", [{}, {"formula": {}}, {"formula": {"terms": []}}])
+def test_no_formula_gives_no_terms(stated):
+    assert true_terms(stated).height == 0
+    assert true_terms(stated).columns == ["feature", "transform", "centre", "scale", "coefficient"]
+
+
+@pytest.mark.parametrize("change", [{"scale": "wide"}, {"coefficient": None, "scale": []}])
+def test_terms_that_cannot_be_read_are_refused(change):
+    stated = {"feature": "late", "transform": "log1p", "centre": 0.5, "scale": 2, "coefficient": -0.3}
+    for terms in ([stated | change], [{"feature": "late"}], ["late"]):
+        with pytest.raises(DataError) as caught:
+            true_terms({"formula": {"terms": terms}})
+        assert caught.value.faults == ("1 terms; each needs feature, transform, centre, scale, coefficient",)

@@ -158,6 +158,15 @@ def test_terms_that_the_study_does_not_have_are_left_out():
     assert found.tolist() == [[0.0]]
 
 
+def test_where_no_term_is_known_there_is_no_truth():
+    declined = people((0.55, None, None))
+    for terms, families in (([], FAMILIES), (TERMS, {"other": "x"})):
+        assert true_points(declined, declined, terms, families=families, codes=CODES) is None
+    table = truth_table(POINTS, None, reasons_shown=2, level=0.95)
+    assert table.height == 0
+    assert table.columns == truth_table(POINTS, POINTS, reasons_shown=2, level=0.95).columns
+
+
 def truth(points, true, shown=2) -> dict[str, float]:
     table = truth_table(np.array(points, float), np.array(true, float), reasons_shown=shown, level=0.95)
     return values(table)

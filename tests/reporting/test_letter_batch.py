@@ -37,9 +37,9 @@ CHANGES = pl.DataFrame(
 )
 
 
-def letters(declined=(1, 2), reasons=REASONS, **options):
+def letters(people=(1, 2), decision="declined", reasons=REASONS, **options):
     about = {"decided_on": date(2026, 11, 25), "data_used": ("electricity",), "automated": True}
-    return letters_of(reasons, declined=declined, **(about | options))
+    return letters_of(reasons, decided=dict.fromkeys(people, decision), **(about | options))
 
 
 def test_each_declined_applicant_has_a_letter_with_reasons_in_order():
@@ -47,7 +47,7 @@ def test_each_declined_applicant_has_a_letter_with_reasons_in_order():
     assert (first.applicant, first.reasons, first.basis) == ("1", ("first", "second"), "score")
     assert (second.applicant, second.reasons, second.basis) == ("2", ("a rule",), "rule")
     assert {letter.counterfactual for letter in (first, second)} == {None}
-    assert [letter.applicant for letter in letters(declined=(2, 1))] == ["2", "1"]
+    assert [letter.applicant for letter in letters((2, 1))] == ["2", "1"]
 
 
 def test_changes_found_none_and_not_looked_for_are_kept_apart():
@@ -62,15 +62,20 @@ def test_changes_found_none_and_not_looked_for_are_kept_apart():
 
 def test_declined_without_reasons_and_reasons_without_a_decline_are_counted():
     with pytest.raises(DataError) as caught:
-        letters(declined=(1, 3, 4))
+        letters((1, 3, 4))
     assert caught.value.faults == (
-        "2 of 3 declined have no reason",
-        "1 applicants have reasons and were not declined",
+        "2 of 3 not approved have no reason",
+        "1 applicants have reasons and are not among them",
     )
 
 
 def test_nobody_declined_gives_no_letters():
-    assert letters(declined=(), reasons=REASONS.clear()) == []
+    assert letters((), reasons=REASONS.clear()) == []
+
+
+def test_the_letter_says_what_was_decided():
+    assert {letter.decision for letter in letters()} == {"declined"}
+    assert {letter.decision for letter in letters(decision="counter_offered")} == {"counter_offered"}
 
 
 def test_sources_are_told_once_with_their_category():

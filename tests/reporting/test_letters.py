@@ -161,10 +161,13 @@ def test_a_decision_by_a_rule_is_not_blamed_on_the_score(notice):
 
 @pytest.mark.parametrize("notice", FIVE)
 def test_a_counter_offer_is_told_with_its_terms(notice):
-    text = said(notice, decision="counter_offered", counter_offer="500 over 6 months")
+    terms = {**STATEMENTS, "counter_offer": "500 over 6 months"}
+    text = said(notice, statements=terms, decision="counter_offered")
     assert "500 over 6 months" in text
     assert "credit that you" not in text
     assert "the loan that you applied for" not in text
+    assert "[not provided]" in said(notice, decision="counter_offered")
+    assert "500 over" not in said(notice, statements=terms)
 
 
 def test_changes_are_told_none_found_or_not_looked_for():
@@ -282,8 +285,6 @@ def test_a_folder_with_a_font_lends_its_characters(tmp_path):
         ({"decision": "approved"}, "a decision that needs no notice"),
         ({"reasons": ()}, "no reason"),
         ({"reasons": ("fine", "\x00 ")}, "a blank text"),
-        ({"counter_offer": "500"}, "a counter-offer without its terms"),
-        ({"decision": "counter_offered"}, "a counter-offer without its terms"),
         ({"bureau": Bureau(610)}, "a bureau score without its range"),
         ({"bureau": Bureau(key_factors=("x",))}, "a bureau score without its range"),
         ({"bureau": replace(BUREAU, score=851)}, "a bureau score outside its range"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 import shutil
@@ -65,6 +66,23 @@ def read_table(param: str, path: str, root: Path, *, columns: Sequence[str]) -> 
         return pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file)
     except (OSError, pl.exceptions.PolarsError):
         raise DataError(f"{param} {path}: not readable as Parquet or CSV", [", ".join(columns)]) from None
+
+
+def read_stated(path: str, root: Path) -> dict[str, Any]:
+    """Read what the JSON file of a table's name, beside it, says of it; nothing where there is none.
+
+    Raises DataError when it is no JSON object.
+    """
+    file = (root / path).with_suffix(".json")
+    if not path or not file.is_file():
+        return {}
+    try:
+        stated = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stated = None
+    if not isinstance(stated, dict):
+        raise DataError(f"{file.name}, beside {path}: no JSON object", ["what is said of the table"])
+    return stated
 
 
 @contextmanager

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from workbench.errors import DataError
 
 ROWS = {"applicant_id": pl.Int64, "true_prob_default": pl.Float64}
+_NUMBERS = dict.fromkeys(("centre", "scale", "coefficient"), pl.Float64)
+TERMS = pl.Schema({"feature": pl.String, "transform": pl.String, **_NUMBERS})
 
 
 def truth_rows(everyone: pl.DataFrame, truth: pl.DataFrame | None, *, key: str) -> pl.DataFrame:
@@ -35,3 +40,18 @@ def truth_rows(everyone: pl.DataFrame, truth: pl.DataFrame | None, *, key: str) 
     if faults := [f"{size:,} {what}" for what, size in counts.items() if size]:
         raise DataError("data.truth cannot judge the study", faults)
     return found.select(list(ROWS))
+
+
+def true_terms(stated: Mapping[str, Any]) -> pl.DataFrame:
+    """Return feature, transform, centre, scale and coefficient of the terms of a made world's true log-odds.
+
+    Log-odds = intercept + sum of coefficient x (transform(feature) - centre) / scale. `stated`: what the JSON
+    file beside `data.truth` says, with the list formula.terms; no rows where it states no formula. Raises
+    DataError for terms that lack one of these, or whose numbers are none.
+    """
+    terms = stated.get("formula", {}).get("terms", [])
+    try:
+        return pl.DataFrame([[term[name] for name in TERMS] for term in terms], schema=TERMS, orient="row")
+    except (KeyError, TypeError, pl.exceptions.PolarsError):
+        fault = f"{len(terms)} terms; each needs {', '.join(TERMS)}"
+        raise DataError("the formula beside data.truth cannot be read", [fault]) from None

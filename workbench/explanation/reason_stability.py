@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from workbench.scorer import Floats
 from workbench.statistics.estimate import Estimate, bounded
 from workbench.statistics.means import crossed_share, mean_estimate
+from workbench.statistics.noise import measurement_noise
 from workbench.statistics.proportions import wilson
 from workbench.statistics.ranking import rank_correlation
 from workbench.statistics.samples import raise_faults
@@ -62,12 +63,7 @@ def stability_table(
 
 
 def noisy_features(features: pl.DataFrame, names: Sequence[str], *, noise: float, seed: int) -> pl.DataFrame:
-    """Return the features with small errors of measurement: the same applicants, almost.
-
-    Each known value gets independent normal noise of `noise` x the feature's interquartile range (its
-    standard deviation where that is 0) and stays in the range seen; whole numbers stay whole by random
-    rounding.
-    """
+    """Return the features, each with independent `measurement_noise` of size `noise` (0 changes nothing)."""
     generator = np.random.default_rng(seed)
     return features.with_columns(_noisy(features[name], noise, generator) for name in names)
 
@@ -79,31 +75,32 @@ def true_points(
     *,
     families: Mapping[str, str],
     codes: Sequence[str],
-) -> Floats:
+) -> Floats | None:
     """Return what each family truly adds to the log-odds, compared with the background [applicants, codes].
 
     A term adds coefficient x (transform(feature) - centre) / scale, 0 where it is missing; less its mean over
     the background. `terms`: feature, transform, centre, scale and coefficient, as a made world's truth.json
     states them; those of features that the study does not have are left out, since no reason can name them.
-    `families`: feature -> one of `codes`.
+    `families`: feature -> one of `codes`. None where the study has no feature of any term.
     """
     found = np.zeros((features.height, len(codes)))
-    for term in terms:
+    known = [term for term in terms if term["feature"] in families and term["feature"] in features.columns]
+    for term in known:
         name = term["feature"]
-        if name in families and name in features.columns:
-            added, reference = (_term(frame[name], term) for frame in (features, background))
-            found[:, list(codes).index(families[name])] += added - reference.mean()
-    return found
+        added, reference = (_term(frame[name], term) for frame in (features, background))
+        found[:, list(codes).index(families[name])] += added - reference.mean()
+    return found if known else None
 
 
-def truth_table(points: Floats, truth: Floats, *, reasons_shown: int, level: float) -> pl.DataFrame:
+def truth_table(points: Floats, truth: Floats | None, *, reasons_shown: int, level: float) -> pl.DataFrame:
     """Return how near the reasons are to the true drivers of a made world, and how near chance would come.
 
     Measures: first_is_true (the first reason is among the `reasons_shown` true families that raise the PD
     most; Wilson), named_are_true (mean share of the named families that truly raise it), rank_correlation
     (mean over applicants of Spearman's between points and truth; 1 = the same order, 0 = chance), and
     first_gain and named_gain: the first two less what families drawn at random would give; 0 = no better.
-    Normal intervals. Applicants whose families cost nothing at all, or truly add nothing, are left out.
+    Normal intervals. Applicants whose families cost nothing at all, or truly add nothing, are left out. No
+    rows where the truth is not known (None).
 
     `points`, `truth`: what each family costs, and truly adds to the log-odds [applicants, families]. Returns
     measure, applicants, value, low, high, level, method.
@@ -111,6 +108,8 @@ def truth_table(points: Floats, truth: Floats, *, reasons_shown: int, level: flo
     Raises:
         DataError: as `stability_table`, or nobody is left.
     """
+    if truth is None:
+        return pl.DataFrame(schema=_TOLD)
     raise_faults(
         "The reasons cannot be held against the truth", _faults(points, {"true": [truth]}, reasons_shown)
     )
@@ -175,15 +174,7 @@ def _crossed_mean(values: Floats, *, level: float) -> Estimate:
 
 def _noisy(column: pl.Series, noise: float, generator: np.random.Generator) -> pl.Series:
     values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return column
-    least, lower, upper, most = np.quantile(known, [0, 0.25, 0.75, 1])
-    spread = upper - lower if upper > lower else known.std()
-    change = generator.standard_normal(values.size) * noise * spread
-    if np.all(known == np.round(known)):
-        change = np.floor(change + generator.random(values.size))
-    return pl.Series(column.name, np.clip(values + change, least, most)).fill_nan(None)
+    return pl.Series(column.name, measurement_noise(values, generator)(noise)).fill_nan(None)
 
 
 def _term(column: pl.Series, term: Mapping[str, Any]) -> Floats:

@@ -32,11 +32,23 @@ def _value(row: dict[str, Any]) -> str:
     """Tell a mean score gain in points and all else as a share."""
     if row["value"] is None:
         return number("value", "").show(row)
-    return number("value", "", 1).show(row) if "score" in row["measure"] else percent("value", "").show(row)
+    if "score" in row["measure"]:
+        return f"{number('value', '', 1).show(row)} points"
+    return percent("value", "").show(row)
 
 
 def _interval(row: dict[str, Any]) -> str:
     return interval("", share="score" not in row["measure"]).show(row)
+
+
+def _order_or_share(row: dict[str, Any]) -> str:
+    """Tell a rank correlation as a number and all else as a share."""
+    is_order = row["measure"] == "rank_correlation"
+    return (number if is_order else percent)("value", "").show(row)
+
+
+def _order_interval(row: dict[str, Any]) -> str:
+    return interval("", share=row["measure"] != "rank_correlation").show(row)
 
 
 EXPLANATION_TABLES: Mapping[str, Table] = {
@@ -55,6 +67,20 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
         ],
         prepare=lambda frame: frame.filter(pl.col("importance") > 0),
         whole="Importance of every feature that the model uses, the largest first",
+    ),
+    "explanation_families": Table(
+        "explanation/families",
+        [
+            text("family", "Family"),
+            number("importance", "Mean |SHAP|"),
+            interval("Interval"),
+            percent("share", "Share"),
+            Column(
+                "Rank",
+                lambda row: f"{row['rank']} ({row['rank_low']} to {row['rank_high']})",
+                is_text=True,
+            ),
+        ],
     ),
     "explanation_directions": Table(
         "explanation/directions",
@@ -190,6 +216,16 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             percent("value", "Value"),
             interval("Interval", share=True),
         ],
+    ),
+    "explanation_truth": Table(
+        "explanation/truth",
+        [
+            text("measure", "Measure"),
+            Column("Value", _order_or_share),
+            Column("Interval", _order_interval),
+            count("applicants", "Applicants"),
+        ],
+        empty="nobody knows the truth of these applicants: the study is of no made world",
     ),
     "explanation_specificity": Table(
         "explanation/specificity",

@@ -46,6 +46,9 @@ FIGURES: Mapping[str, Figure] = {
     "interactions": Figure(
         "explanation/interactions", lambda table, _: importance_charts.interactions(table)
     ),
+    "scorecard_shares": Figure(
+        "explanation/scorecard", lambda table, _: importance_charts.scorecard_shares(table)
+    ),
     "steadiness": Figure("explanation/steadiness", lambda table, _: importance_charts.steadiness(table)),
     "examples": Figure("explanation/examples", lambda table, _: charts.examples(table)),
     "reasons": Figure("explanation/reasons_table", lambda table, _: charts.reasons(table)),

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 
 import polars as pl
 
 from workbench.errors import DataError
-from workbench.reporting.letters import Letter
+from workbench.reporting.letters import Decision, Letter
 from workbench.reporting.plain import value_in_unit
 
 
 def letters_of(
     reasons: pl.DataFrame,
     *,
-    declined: Sequence[int],
+    decided: Mapping[int, Decision],
     decided_on: date,
     data_used: tuple[str, ...],
     automated: bool,
     changes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> list[Letter]:
-    """Return the letter of every declined applicant, in the order of `declined`.
+    """Return the letter of everybody who was not approved, in the order of `decided`.
 
-    `reasons`: applicant_id, rank, reason_text and kind ("model" or "rule"); where the first reason is a rule,
-    the rule decided. `changes`: the texts of `change_texts`, None where nobody looked. Raises DataError with
-    the number of the declined who have no reason, and of the reasons of people who were not declined.
+    `decided`: applicant_id -> decision. `reasons`: applicant_id, rank, reason_text and kind ("model" or
+    "rule"); where the first reason is a rule, the rule decided. `changes`: the texts of `change_texts`, None
+    where nobody looked. Raises DataError with the number of those who have no reason, and of those who have
+    reasons and no such decision.
     """
     ordered = reasons.sort("applicant_id", "rank").group_by("applicant_id", maintain_order=True)
     texts = {own: (tuple(told), kind == "rule") for own, told, kind in ordered.agg(
         "reason_text", pl.col("kind").first()
     ).iter_rows()}  # fmt: skip
-    _check(texts, declined)
+    _check(texts, decided)
     return [
         Letter(
             applicant=str(own),
-            decision="declined",
+            decision=decision,
             decided_on=decided_on,
             reasons=texts[own][0],
             basis="rule" if texts[own][1] else "score",
@@ -43,7 +44,7 @@ def letters_of(
             data_used=data_used,
             counterfactual=None if changes is None else changes.get(own),
         )
-        for own in declined
+        for own, decision in decided.items()
     ]
 
 
@@ -72,10 +73,10 @@ def data_texts(catalogue: pl.DataFrame) -> tuple[str, ...]:
     return tuple(f"{source} ({category})".replace("_", " ") for source, category in pairs.iter_rows())
 
 
-def _check(texts: Mapping[int, object], declined: Sequence[int]) -> None:
-    without = sum(own not in texts for own in declined)
-    others = len(set(texts) - set(declined))
-    faults = [f"{without:,} of {len(declined):,} declined have no reason"] if without else []
-    faults += [f"{others:,} applicants have reasons and were not declined"] if others else []
+def _check(texts: Mapping[int, object], decided: Mapping[int, Decision]) -> None:
+    without = len(set(decided) - set(texts))
+    others = len(set(texts) - set(decided))
+    faults = [f"{without:,} of {len(decided):,} not approved have no reason"] if without else []
+    faults += [f"{others:,} applicants have reasons and are not among them"] if others else []
     if faults:
         raise DataError("the letters cannot be made", faults)

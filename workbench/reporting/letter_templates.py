@@ -21,11 +21,11 @@ FOLDER = ROOT / "reports" / "notices"
 STATEMENTS = (
     "lender_name", "lender_address", "lender_contact", "supervisor_name", "supervisor_address",
     "bureau_name", "bureau_address", "bureau_contact", "review_contact", "privacy_contact",
-    "authority_name", "authority_contact", "debt_advice",
+    "authority_name", "authority_contact", "debt_advice", "counter_offer",
 )  # fmt: skip
 """What only a person can say; one that is missing or blank prints as the template's `missing`."""
 TEXTS = (
-    "applicant", "decision_date", "counter_offer", "score", "score_lowest", "score_highest", "score_date",
+    "applicant", "decision_date", "score", "score_lowest", "score_highest", "score_date",
 )  # fmt: skip
 LISTS = ("reasons", "key_factors", "data_used", "counterfactual")
 CONDITIONS = (

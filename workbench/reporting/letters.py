@@ -56,7 +56,6 @@ class Letter:
     decision: Decision
     decided_on: date
     reasons: tuple[str, ...]
-    counter_offer: str = ""
     basis: Basis = "score"
     automated: bool = True
     data_used: tuple[str, ...] = ()
@@ -157,7 +156,6 @@ def _page(letter: Letter, template: Template, statements: Mapping[str, str]) -> 
     texts = {
         "applicant": letter.applicant,
         "decision_date": written_date(template, letter.decided_on),
-        "counter_offer": letter.counter_offer,
         "score": _number(bureau.score),
         "score_lowest": _number(bureau.lowest),
         "score_highest": _number(bureau.highest),
@@ -215,8 +213,6 @@ def _faults(letter: Letter) -> Iterator[str]:
     texts = (*letter.reasons, *letter.data_used, *(letter.counterfactual or ()))
     if not all(plain_text(text) for text in texts):
         yield "a blank text among reasons, data or changes"
-    if (letter.decision == "counter_offered") != bool(plain_text(letter.counter_offer)):
-        yield "a counter-offer without its terms, or terms without a counter-offer"
     if letter.bureau:
         yield from _bureau_faults(letter.bureau)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -24,7 +26,8 @@ from workbench.reporting.embedded import Format
 from workbench.reporting.letter_batch import change_texts, data_texts, letters_of
 from workbench.reporting.letter_templates import load_template
 from workbench.reporting.letters import Bureau, write_letters
-from workbench.run import Run, parts_of
+from workbench.retention import applicant_in_run
+from workbench.run import Run, parts_of, run_folder
 from workbench.scorer import Scorer, load_scorer
 from workbench.store import read_json
 
@@ -66,6 +69,21 @@ def explain(run: Run, applicant_id: int) -> str:
     return applicant_page(view)
 
 
+def shown(run: str, applicant: str) -> Any:
+    """Return the page of one applicant for a notebook cell; without an applicant, what to do.
+
+    `run`: its folder, or its name in runs/; `applicant`: the id as it is in the source. Raises as `explain`.
+    """
+    from IPython.display import HTML, Markdown
+
+    if not applicant:
+        return Markdown("Name an applicant.")  # type: ignore[no-untyped-call]
+    opened = Run.open(run_folder(Path(run)))
+    page = explain(opened, applicant_in_run(opened, applicant, ""))
+    frame = f'<iframe srcdoc="{escape(page)}" width="100%" height="900" title="One applicant"></iframe>'
+    return HTML(frame)  # type: ignore[no-untyped-call]
+
+
 def run_letters(
     run: Run,
     folder: Path,
@@ -77,7 +95,7 @@ def run_letters(
     fonts: Sequence[Path] = (),
     most: int = 0,
 ) -> list[Path]:
-    """Write a letter for each declined applicant of the holdout sample into a folder, and return the paths.
+    """Write a letter for each of the holdout sample who was not approved into a folder, and return the paths.
 
     `notice`: the jurisdiction whose letter it is; `most`: the first so many by pseudonym, 0 for all. Reasons
     are told in `language`, which the study must name. Raises ParamsError for a language that it does not.
@@ -88,10 +106,9 @@ def run_letters(
         raise ParamsError(
             f"explanation.languages has no {language}: its reasons were not checked", [f"named are: {known}"]
         )
-    decided = _read(run, "explanation/decisions").filter(pl.col("decision") == "declined")
-    people = decided["applicant_id"].sort()
-    people = people.head(most) if most else people
-    wanted = pl.col("applicant_id").is_in(people.implode())
+    decided = _read(run, "explanation/decisions").filter(pl.col("decision") != "approved")
+    people = decided.sort("applicant_id").head(most or decided.height)
+    wanted = pl.col("applicant_id").is_in(people["applicant_id"].implode())
     features, catalogue = _read(run, "features/features").filter(wanted), _read(run, "features/catalogue")
     words = _wording(study, catalogue, language)
     told, factors = (
@@ -106,7 +123,7 @@ def run_letters(
     changes = _read(run, "explanation/counterfactuals").filter(wanted)
     letters = letters_of(
         told,
-        declined=people.to_list(),
+        decided=dict(people.select("applicant_id", "decision").iter_rows()),
         decided_on=decided_on,
         data_used=data_texts(catalogue),
         automated=True,

@@ -16,6 +16,7 @@ from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
 from workbench.reporting.embedded import Format
 from workbench.reporting.figures import FIGURES, reads
+from workbench.reporting.letter_samples import READS, letter_samples
 from workbench.reporting.open_items import open_items, out_of_time
 from workbench.reporting.render import Renderer, render
 from workbench.run import Run, describe_artifact
@@ -98,7 +99,7 @@ def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], source: 
     generated, figures = source / "_generated", source / "figures"
     generated.mkdir()
     figures.mkdir()
-    frames = {name: pl.read_parquet(run.checked_path(name)) for name in reads()}
+    frames = {name: pl.read_parquet(run.checked_path(name)) for name in _tables_read()}
     pages = _tables(frames, study.report.suppress_below) | _others(facts, study, manifest, frames)
     for name, shown in pages.items():
         (generated / f"{name}.md").write_text(shown, encoding="utf-8")
@@ -127,6 +128,7 @@ def _others(
         "lines": evidence.lines_table(facts, suppress_below=below),
         "open_items": open_items(facts, study, frames),
         "out_of_time": out_of_time(frames["data/samples_table"], study),
+        "sample_letters": letter_samples(frames, study, manifest),
         "limits": evidence.limits_list(study),
         "sources": evidence.sources_table(study, manifest),
         "facts": evidence.facts_table(facts, suppress_below=below),
@@ -137,7 +139,11 @@ def _others(
 
 
 def _reads() -> list[str]:
-    return [*reads(), *(f"{stage}/facts" for stage in STAGES)]
+    return [*_tables_read(), *(f"{stage}/facts" for stage in STAGES)]
+
+
+def _tables_read() -> list[str]:
+    return sorted({*reads(), *READS})
 
 
 def _record(manifest: dict[str, Any], folder: Path, documents: list[Path], inputs: str) -> None:

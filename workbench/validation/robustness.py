@@ -19,6 +19,7 @@ from workbench.statistics.means import (
     mean_estimate,
     quantile_estimate,
 )
+from workbench.statistics.noise import measurement_noise
 from workbench.statistics.proportions import WILSON, wilson
 from workbench.statistics.ranking import DELONG, compare_auc
 from workbench.statistics.samples import FloatArray, finite_faults, length_faults, raise_faults
@@ -55,10 +56,8 @@ def noise_table(
 ) -> pl.DataFrame:
     """Return what measurement error in all features at once costs, by its size.
 
-    Each known value gets independent normal noise with `levels` times the feature's interquartile range (its
-    standard deviation where that is 0), whole numbers staying whole by random rounding, kept inside the range
-    seen; missing stays missing; the same draws at every level. Columns as `missing_sources`, but the first is
-    noise. 0 = nothing changes.
+    Every feature gets independent `measurement_noise` of the sizes `levels`, the same draws at each.
+    Columns as `missing_sources`, but the first is noise. 0 = nothing changes.
 
     `predict`: features -> margin (log-odds of default) [applicants]; `features`: `names` as numbers or yes/no
     [applicants], `default`: 0 or 1 [applicants]; `prob_of`: margin -> PD; `cutoff`: PD at and below which is
@@ -225,27 +224,9 @@ def _noise_of(
 ) -> dict[str, Callable[[float], FloatArray]]:
     """Return for each feature what makes its values [applicants] noisy; the same draws at every level."""
     generator = np.random.default_rng(seed)
-    return {name: _noise(feature_values(features, name), generator) for name in dict.fromkeys(names)}
-
-
-def _noise(values: FloatArray, generator: np.random.Generator) -> Callable[[float], FloatArray]:
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return lambda noise: values  # noqa: ARG005
-    least, lower, upper, most = np.quantile(known, [0, 0.25, 0.75, 1])
-    spread = upper - lower if upper > lower else known.std()
-    drawn = generator.standard_normal(values.size, dtype=np.float32)
-    whole = bool(np.all(known == np.round(known)))
-    rounding = generator.random(values.size, dtype=np.float32) if whole else None
-
-    def noisy(noise: float) -> FloatArray:
-        change = drawn * (noise * spread)
-        if rounding is not None:
-            change = np.floor(change + rounding)
-        moved: FloatArray = np.clip(values + change, least, most)
-        return moved
-
-    return noisy
+    return {
+        name: measurement_noise(feature_values(features, name), generator) for name in dict.fromkeys(names)
+    }
 
 
 def _known(features: pl.DataFrame, name: str) -> pl.Expr:
