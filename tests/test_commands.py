@@ -86,8 +86,10 @@ def varied(run, tmp_path_factory):
     """The shared run with a knock-out rule and counter-offers, told in English with the study's own text."""
     own = tmp_path_factory.mktemp("texts")
     text = (ROOT / "params" / "reasons" / "en.yaml").read_text(encoding="utf-8")
-    rule = "rules:\n  many_late: {name: Many late months, text: '{value} late months', sample: 24, list: creditor}\n"
-    (own / "en.yaml").write_text(text.replace("rules: {}", rule), encoding="utf-8")
+    said = "{name: Many late months, text: '{value} late months', sample: 24, list: creditor}"
+    (own / "en.yaml").write_text(
+        text.replace("rules: {}", f"rules:\n  many_late: {said}\n"), encoding="utf-8"
+    )
     copy = copied(run, tmp_path_factory.mktemp("varied"))
     settings = {
         "explanation.knock_out_rules": "{many_late: {feature: late_count, at_least: 5}}",

@@ -5,10 +5,10 @@ import polars as pl
 from workbench.explanation.sample_reasons import sample_reasons
 
 LISTS = {  # applicant -> reasons in order
-    **dict.fromkeys(range(1, 6), [("late", "late_90"), ("balance", "low")]),
-    **dict.fromkeys(range(6, 9), [("balance", "low"), ("late", "late_90")]),
-    9: [("late", "late_30")],
-    **dict.fromkeys(range(10, 13), [("late", "late_90"), ("balance", "low")]),
+    **dict.fromkeys(range(1, 6), (("late", "late_90"), ("balance", "low"))),
+    **dict.fromkeys(range(6, 9), (("balance", "low"), ("late", "late_90"))),
+    9: (("late", "late_30"),),
+    **dict.fromkeys(range(10, 13), (("late", "late_90"), ("balance", "low"))),
 }
 REASONS = pl.DataFrame(
     [
