@@ -10,12 +10,14 @@ from typing import Any
 
 from workbench.engine import choose_engine
 from workbench.errors import ParamsError, RunError, near_name
+from workbench.explanation.text_checks import check_texts
 from workbench.features.build import catalogue_of
-from workbench.features.catalogue import DeclaredFeature, SourceView, select_features
+from workbench.features.catalogue import DeclaredFeature, SourceView, catalogue_table, select_features
 from workbench.fingerprint import code_revision, package_versions, source_hashes
 from workbench.params import ROOT, STAGES, Study
 from workbench.privacy.encryption import open_cipher
 from workbench.privacy.pseudonyms import key_check, read_key
+from workbench.reason_texts import load_texts
 from workbench.reporting.letter_templates import load_template
 from workbench.run import MANIFEST, Run, damaged, parts_of
 from workbench.store import digest
@@ -105,7 +107,8 @@ def check_letters(study: Study) -> None:
 def check_features(study: Study) -> None:
     """Refuse names of features that no source of the study can serve, and names that two of them would make.
 
-    What a source turns out to lack, such as an optional column, is seen when it is read.
+    What a source turns out to lack, such as an optional column, is seen when it is read. Refuses as well
+    reason texts that lack one of the features, and what else `check_texts` names.
     """
     views = [
         SourceView(
@@ -129,9 +132,17 @@ def check_features(study: Study) -> None:
         observation_days=study.data.observation_days,
         topics=study.features.topics,
     )
-    used = [feature.name for feature in select_features(study.features.selected, made)]
-    if faults := list(_named_elsewhere(study, used)):
+    used = select_features(study.features.selected, made)
+    if faults := list(_named_elsewhere(study, [feature.name for feature in used])):
         raise ParamsError(f"{len(faults)} name(s) of no feature in use", faults)
+    asked = study.explanation
+    own = ROOT / asked.reason_texts if asked.reason_texts else None
+    check_texts(
+        [load_texts(language, own=own) for language in asked.languages],
+        catalogue_table(used),
+        rules={code: rule.feature for code, rule in asked.knock_out_rules.items()},
+        protected=study.data.protected,
+    )
 
 
 def _named_elsewhere(study: Study, used: list[str]) -> Iterator[str]:

@@ -416,6 +416,8 @@ def test_dask_makes_the_run_that_one_process_makes(smoke_run, tmp_path):
         ("features.selected=[late_count, late_count]", "named twice: late_count"),
         ("fairness.airline=0.8", "fairness.airline: unknown key (did you mean air_line?)"),
         ("data.truth=none.parquet", "data.truth: none.parquet: no such file"),
+        ("explanation.languages=[xx]", "xx"),
+        ("explanation.knock_out_rules={many: {feature: late_count, at_least: 3}}", "en: rule many: no text"),
         ("report.sample_letters=[mars]", "notice mars.en: no such template"),
         ("data.holdout_share=0.5", "the three sample shares add up to 1.25"),
     ],

@@ -81,6 +81,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
                 is_text=True,
             ),
         ],
+        prepare=lambda frame: frame.filter(pl.col("importance") > 0),
     ),
     "explanation_directions": Table(
         "explanation/directions",

@@ -39,5 +39,5 @@ def letter_samples(frames: Mapping[str, pl.DataFrame], study: Study, manifest: M
     for notice in asked:
         template = load_template(notice, study.explanation.languages[0])
         letter = sample_letters(samples, template, about, suppress_below=below)
-        shown.append(f"### Notice of the pack {notice}\n\n{letter}")
+        shown.append(f"### Jurisdiction: {notice}\n\n{letter}")
     return "\n".join(shown)
