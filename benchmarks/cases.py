@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import explanation, model, reasons
+from benchmarks import explanation, fairness, model, reasons
 from benchmarks.features import APPLICANTS, EVENTS, features_pandas, features_polars
 from benchmarks.measure import Work
 
@@ -161,6 +161,14 @@ CASES = (
         f"plain loop ({reasons.LOOPED:,}, scaled)",
         reasons.reason_loop,
         reasons.DECLINED / reasons.LOOPED,
+    ),
+    Case(
+        f"{fairness.METRICS} group metrics, {fairness.ROWS:,} rows, 5 attributes crossed",
+        "multinomial counts",
+        fairness.metrics_ours,
+        f"MetricFrame (1 replicate, {fairness.BOOTED_ROWS:,} rows, 1 of 15 groupings, scaled)",
+        fairness.metrics_fairlearn,
+        fairness.SCALE,
     ),
     Case(
         f"training, {model.TRAINED:,} x {model.FEATURES}, {model.ROUNDS} rounds",

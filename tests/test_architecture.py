@@ -27,7 +27,7 @@ LAYERS = (
     ("sources", "yaml_reader", "engine", "privacy", "fields"),
     ("model_params",),
     ("params",),
-    ("study", "packs", "reason_texts", "statistics", "store", "private", "facts", "scorer"),
+    ("study", "packs", "reason_texts", "statistics", "store", "private", "facts", "scorer", "journal"),
     ("run",),
     ("stage", "retention", "world"),
     STAGES,
@@ -44,11 +44,12 @@ NEEDS = {
     "data": {"sources", "privacy", "packs"},
     "features": {"engine", "privacy"},
     "explanation": {"reason_texts"},
-    "training": {"engine", "store"},
+    "training": {"engine", "journal", "store"},
+    "fairness": {"journal"},
 }
 # Where the rows of the stages come from and go to; all other modules of the stages take data and return data.
 OPENERS = {"data/reading.py", "data/parts.py", "data/intake.py", "features/assembly.py"}
-OPENERS |= {"training/journal.py", "training/checkpoints.py"}  # what a killed training goes on from
+OPENERS |= {"training/checkpoints.py"}  # what a killed training goes on from
 CALCULATION = sorted(path for stage in STAGES for path in (PACKAGE / stage).rglob("*.py"))
 FILE_CALLS = re.compile(
     r"^(open|print|input)$|^(read|scan|write|sink)_|^(load|savefig|save_model|to_parquet)$"
@@ -142,7 +143,7 @@ def test_no_module_is_longer_than_300_lines(path):
 
 
 def test_the_package_stays_a_helper():
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 28_000
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 34_000
 
 
 def test_nothing_imports_a_pickle():

@@ -131,7 +131,9 @@ def test_letters_go_to_all_who_were_not_approved_and_tell_the_offer(varied, tmp_
 
 
 def test_the_report_shows_sample_letters_of_many_and_of_nobody(varied):
-    source = (varied / "report" / "source" / "_generated" / "sample_letters.md").read_text(encoding="utf-8")
+    source = (varied / "report" / "source" / "model_risk" / "_generated" / "sample_letters.md").read_text(
+        encoding="utf-8"
+    )
     assert "sample-1" in source
     assert not [person for person in ids(varied, "training/scores") if f" {person}" in source]
     shown = pl.read_parquet(Run.open(varied).checked_path("explanation/sample_reasons"))

@@ -138,7 +138,24 @@ LIMITS = [
     ("fairness__smd_line", [0.001], [0]),
     ("fairness__min_group_applicants", [1], [0]),
     ("fairness__min_group_defaults", [1], [0]),
-    ("fairness__attributes", [["sex"]], [[]]),
+    ("fairness__attributes", [["sex", "education"]], [[]]),
+    ("fairness__intersection_depth", [1, 4], [0, 5]),
+    ("fairness__small_groups", ["suppress", "pool"], ["drop"]),
+    ("fairness__bad_approved_cost", [0, 5.5], [-0.1, float("inf")]),
+    ("fairness__good_declined_cost", [0, 5.5], [-0.1, float("nan")]),
+    ("fairness__approval_rates", [[0.001], [0.5, 0.999]], [[], [0.0], [0.6, 0.5], [1.0]]),
+    ("fairness__strata_bins", [2, 20], [1, 21]),
+    ("fairness__odds_ratios", [[1.0], [1.0, 2.0]], [[], [0.9], [2.0, 1.0]]),
+    ("fairness__mislabelled_shares", [[0.001, 0.999]], [[], [0.0], [1.0]]),
+    ("fairness__neighbours", [1, 50], [0, 51]),
+    ("fairness__caliper", [0.001], [0]),
+    ("fairness__membership_folds", [2, 10], [1, 11]),
+    ("fairness__membership_most_applicants", [1_000], [999]),
+    ("fairness__alternative_trials", [0, 1_000], [-1, 1_001]),
+    ("fairness__alternatives_for", ["", "sex"], ["tribe"]),
+    ("fairness__alternatives_left_out", [0], [-1]),
+    ("fairness__most_loss", [0, 0.499], [-0.001, 0.5]),
+    ("fairness__loss_given_default", [0.001, 1], [0, 1.001]),
     ("scoring__tolerance", [1e-12, 1e-3], [0, 1.1e-3]),
     ("monitoring__bands", [2, 50], [1, 51]),
     ("monitoring__default_rate_line", [0.001, 0.999], [0, 1]),
@@ -240,7 +257,7 @@ def test_a_stress_says_times_and_plus():
 @pytest.mark.parametrize("name", ["religion", "age"])
 def test_only_protected_attributes_are_judged_and_age_by_its_band(name):
     groups = SMOKE["fairness"]["reference_groups"] | {name: "x"}
-    (fault,) = faults(fairness__attributes=[name], fairness__reference_groups=groups)
+    (fault,) = faults(fairness__attributes=[name, "education"], fairness__reference_groups=groups)
     assert f"fairness.attributes: {name} is no protected attribute" in fault
     assert ", ".join(JUDGED) in fault
 
@@ -325,7 +342,15 @@ def test_every_attribute_needs_a_reference_group(attribute):
 
 
 def test_only_the_attributes_judged_need_a_reference_group():
-    check(fairness__attributes=["sex"], fairness__reference_groups={"sex": "male"})
+    few = {"fairness__intersection_depth": 1, "fairness__alternatives_for": "sex"}
+    check(fairness__attributes=["sex"], fairness__reference_groups={"sex": "male"}, **few)
+
+
+def test_attributes_are_crossed_no_deeper_than_there_are():
+    one = {"fairness__attributes": ["education"], "fairness__reference_groups": {"education": "other"}}
+    check(**one, fairness__intersection_depth=1)
+    (fault,) = faults(**one, fairness__intersection_depth=2)
+    assert "at most the number of attributes is right" in fault
 
 
 @pytest.mark.parametrize("name", ["reg_lambda", "min_child_weight"])

@@ -49,6 +49,7 @@ def run(
         str | None, typer.Option(help="name of the run folder; the study's name if left out")
     ] = None,
     runs: Annotated[Path | None, typer.Option(help="folder that holds the runs")] = None,
+    to: Annotated[str, typer.Option(help="formats of the report, separated by commas")] = "html,pdf",
 ) -> None:
     """Run a study from raw data to the report; what did not change is not run again."""
     from workbench.pipeline import run_stages
@@ -58,14 +59,14 @@ def run(
     if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run_id):
         right = "letters, digits, dots, - and _; --runs names another folder"
         raise ParamsError(f"--run-id {run_id}: no name for a run folder", [right])
-    choice = _stages(only, start)
+    choice, formats = _stages(only, start), formats_of(to)
     folder = (runs or runs_folder()) / (run_id or checked.study)
     with _progress() as progress, _interruptible():
         passed = run_stages(
             checked, folder, stages=choice.stages, force=choice.force, jobs=jobs, progress=progress
         )
         begun = time.time()
-        documents = [] if only else _report(passed.run, ("html", "pdf"), renderer, progress)
+        documents = [] if only else _report(passed.run, formats, renderer, progress)
     facts_summary(passed.run)
     remote = [name for name, source in checked.data.sources.items() if not local_files(source, ROOT)]
     if remote and "data" in choice.stages and "data" not in choice.force:

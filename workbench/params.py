@@ -148,6 +148,24 @@ class FairnessParams(Section):
 
     attributes: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
     reference_groups: dict[Name, str]
+    intersection_depth: Annotated[int, Field(ge=1, le=4)]
+    small_groups: Literal["suppress", "pool"]
+    bad_approved_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    good_declined_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    approval_rates: Annotated[list[Share], Field(min_length=1), AfterValidator(rising)]
+    legitimate: Annotated[list[str], AfterValidator(once)]
+    strata_bins: Annotated[int, Field(ge=2, le=20)]
+    odds_ratios: Annotated[list[Annotated[float, Field(ge=1)]], Field(min_length=1), AfterValidator(rising)]
+    mislabelled_shares: Annotated[list[Share], Field(min_length=1), AfterValidator(rising)]
+    neighbours: Annotated[int, Field(ge=1, le=50)]
+    caliper: Annotated[float, Field(gt=0)]
+    membership_folds: Annotated[int, Field(ge=2, le=10)]
+    membership_most_applicants: Annotated[int, Field(ge=1_000)]
+    alternative_trials: Annotated[int, Field(ge=0, le=1_000)]
+    alternatives_for: str
+    alternatives_left_out: Annotated[int, Field(ge=0)]
+    most_loss: Annotated[float, Field(ge=0, lt=0.5)]
+    loss_given_default: Annotated[float, Field(gt=0, le=1)]
     air_line: Share
     smd_line: Annotated[float, Field(gt=0)]
     proxy_line: Annotated[float, Field(ge=0.5, lt=1)]
@@ -162,8 +180,23 @@ class FairnessParams(Section):
     def _every_attribute_has_one(cls, groups: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         missing = [name for name in info.data.get("attributes", []) if name not in groups]
         if missing:
-            raise ValueError(f"lacks {', '.join(missing)}; name a group for each attribute")
+            raise ValueError(f"lacks {', '.join(missing)}; name a group for each attribute, or a rule")
         return groups
+
+    @field_validator("intersection_depth")
+    @classmethod
+    def _no_deeper_than_attributes(cls, depth: int, info: ValidationInfo) -> int:
+        if depth > len(info.data.get("attributes", range(depth))):
+            raise ValueError(f"{depth} received; at most the number of attributes is right")
+        return depth
+
+    @field_validator("alternatives_for")
+    @classmethod
+    def _one_of_the_attributes(cls, name: str, info: ValidationInfo) -> str:
+        known = info.data.get("attributes", [name])
+        if name and name not in known:
+            raise ValueError(f"received {name}; one of {', '.join(known)} is right, or none")
+        return name
 
 
 class ScoringParams(Section):

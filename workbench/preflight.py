@@ -151,6 +151,7 @@ def _named_elsewhere(study: Study, used: list[str]) -> Iterator[str]:
     named = {
         "features.invisible_without": study.features.invisible_without,
         "features.thin_feature": [thin] if thin else [],
+        "fairness.legitimate": study.fairness.legitimate,
         "explanation.actionable": list(study.explanation.actionable),
         **{
             f"explanation.knock_out_rules.{code}": [rule.feature]

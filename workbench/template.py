@@ -227,6 +227,7 @@ def _choices(name: str, draft: Draft, settled: _Settled) -> Iterator[tuple[str, 
     lost = (
         f"; missing values and so not judged: {', '.join(settled.incomplete)}" if settled.incomplete else ""
     )
+    yield "fairness.intersection_depth", min(2, len(judged)), ""
     holdout = [(shares[2] * people, shares[2] * outcomes) for _, people, outcomes in judged.values()]
     yield "fairness.attributes", list(judged), f"check: judged, never used{lost}"
     reference = {attribute: group for attribute, (group, _, _) in judged.items()}

@@ -2,9 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp, norm, wasserstein_distance
 
 from workbench.errors import DataError
-from workbench.fairness.scores import score_distribution, standardized_mean_difference
+from workbench.fairness.scores import (
+    score_distances,
+    score_distribution,
+    standardized_mean_difference,
+)
+from workbench.statistics.proportions import wilson
 
 
 def smd(samples, **changes):
@@ -104,3 +110,79 @@ def test_the_distribution_has_every_bin_for_every_group():
 def test_edges_that_do_not_rise_are_refused():
     with pytest.raises(DataError, match="do not rise"):
         score_distribution([1, 2], ["a", "b"], edges=[2, 2])
+
+
+def test_the_chart_has_intervals_and_the_share_up_to_each_bin():
+    found = score_distribution([1, 2, 3, 9], ["a", "a", "b", "a"], edges=[1, 2, 5])
+    assert found["cumulative_share"].to_list() == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1, 0, 0, 1, 1])
+    row = found.row(0, named=True)
+    expected = wilson(1, 3)
+    assert (row["low"], row["high"], row["level"]) == (expected.low, expected.high, 0.95)
+
+
+# Distances
+
+
+def distances(samples, **changes):
+    """Return the rows by metric and group; the first sample is the reference."""
+    names = "rst"[: len(samples)]
+    score, group = np.concatenate(samples), np.repeat(list(names), [len(sample) for sample in samples])
+    arguments = {"reference_group": "r", "min_applicants": 2, "replicates": 200, "seed": 1} | changes
+    frame = score_distances(score, group, **arguments)
+    return {(row["metric"], row["group"]): row for row in frame.iter_rows(named=True)}
+
+
+def test_the_distances_are_scipys():
+    generator = np.random.default_rng(1)
+    reference, sample = generator.normal(600, 50, 900), generator.normal(620, 70, 400)
+    found = distances([reference, sample])
+    assert found["ks_distance", "s"]["value"] == pytest.approx(ks_2samp(sample, reference).statistic)
+    area = wasserstein_distance(sample, reference)
+    assert found["wasserstein_distance", "s"]["value"] == pytest.approx(area)
+    for metric in ("ks_distance", "wasserstein_distance"):
+        row = found[metric, "s"]
+        assert 0 < row["low"] < row["value"] < row["high"]
+        assert [found[metric, "r"][end] for end in ("value", "low", "high")] == [0, 0, 0]
+
+
+@given(st.floats(-100, 100), st.floats(0.1, 10))
+def test_only_the_area_has_the_unit_of_the_score(shift, scale):
+    reference, sample = np.array([1.0, 2, 4, 7, 8]), np.array([2.0, 3, 3, 9, 1])
+    plain = distances([reference, sample])
+    moved = distances([shift + scale * reference, shift + scale * sample])
+    for metric, unit in (("ks_distance", 1), ("wasserstein_distance", scale)):
+        for end in ("value", "low", "high"):
+            assert moved[metric, "s"][end] == pytest.approx(unit * plain[metric, "s"][end], abs=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_the_distances_cover_where_groups_are_equal_and_where_not(shift):
+    generator, runs = np.random.default_rng(4), 80
+    truth = {"ks_distance": 2 * norm.cdf(shift / 2) - 1, "wasserstein_distance": shift}
+    hits = dict.fromkeys(truth, 0)
+    for seed in range(runs):
+        found = distances([generator.normal(0, 1, 300), generator.normal(shift, 1, 150)], seed=seed)
+        for metric, value in truth.items():
+            hits[metric] += found[metric, "s"]["low"] <= value <= found[metric, "s"]["high"]
+    assert min(hits.values()) / runs >= 0.95 - 3.5 * np.sqrt(0.95 * 0.05 / runs)
+
+
+def test_scores_that_do_not_vary_have_a_distance_without_interval():
+    found = distances([[5.0, 5.0], [7.0, 7.0]])
+    assert found["ks_distance", "s"]["value"] == 1.0
+    assert found["wasserstein_distance", "s"]["value"] == 2.0
+    assert found["wasserstein_distance", "s"]["low"] is None
+    assert not found["wasserstein_distance", "s"]["judged"]
+
+
+def test_distances_of_small_groups_are_not_judged_and_a_small_reference_is_refused():
+    found = distances([range(30), range(9), range(10)], min_applicants=10)
+    assert [found["ks_distance", group]["judged"] for group in "rst"] == [True, False, True]
+    with pytest.raises(DataError, match="fewer than 31 applicants"):
+        distances([range(30), range(40)], min_applicants=31)
+
+
+def test_the_seed_decides_the_noise():
+    samples = [np.arange(50.0), np.arange(20.0) ** 1.2]
+    assert distances(samples) == distances(samples)
+    assert distances(samples) != distances(samples, seed=2)

@@ -56,7 +56,8 @@ def study(tmp_path):
     values["features"]["selected"] = ["power_count_365"]
     values["validation"]["stress"] = {}
     values["explanation"] |= {"actionable": {}, "languages": []}
-    values["fairness"] |= {"attributes": ["sex"], "reference_groups": {"sex": "male"}}
+    values["fairness"] |= {"attributes": ["sex"], "reference_groups": {"sex": "male"}, "legitimate": []}
+    values["fairness"] |= {"intersection_depth": 1, "alternatives_for": "sex"}
     path = tmp_path / "kept.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     return path

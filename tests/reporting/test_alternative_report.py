@@ -17,7 +17,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def generated(run):
-    folder = run.folder / "report" / "source" / "_generated"
+    folder = run.folder / "report" / "source" / "model_risk" / "_generated"
     return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
 
 

@@ -31,7 +31,10 @@ def test_the_same_table_gives_the_same_bytes(finished, name):
     first = FIGURES[name].draw(table, study).svg()
     with mpl.rc_context({"font.size": 20, "axes.grid": True}):
         assert FIGURES[name].draw(table, study).svg() == first
-    assert first == (finished.folder / "report" / "source" / "figures" / f"{name}.svg").read_bytes()
+    assert (
+        first
+        == (finished.folder / "report" / "source" / "model_risk" / "figures" / f"{name}.svg").read_bytes()
+    )
 
 
 @each_figure

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import polars as pl
 
+from workbench.reporting.alternative_content import ALTERNATIVE_TABLES
 from workbench.reporting.data_content import DATA_TABLES
 from workbench.reporting.explanation_content import EXPLANATION_TABLES
+from workbench.reporting.fairness_content import GROUP_TABLES
 from workbench.reporting.resilience_content import RESILIENCE_TABLES
 from workbench.reporting.tables import (
     Column,
-    Prepare,
     Table,
     count,
     interval,
@@ -25,40 +25,6 @@ from workbench.reporting.training_content import TRAINING_TABLES
 from workbench.reporting.validation_content import VALIDATION_TABLES
 
 _SAMPLES = ("development", "calibration", "holdout", "out_of_time", "declined")
-_PROXIES = 20  # pairs of feature and attribute shown
-_MEMBERS = {1: "higher values", -1: "lower values"}
-
-
-def of_metric(name: str) -> Prepare:
-    """Return the step that keeps one metric of a table of metrics."""
-    return lambda frame: frame.filter(pl.col("metric") == name)
-
-
-def _compared(name: str, header: str) -> Table:
-    return Table(
-        "fairness/metrics",
-        [
-            text("attribute", "Attribute"),
-            text("group", "Group"),
-            count("applicants", "Applicants"),
-            number("value", header),
-            interval("Interval"),
-            Column("Judged", _judged, is_text=True),
-        ],
-        counts=["applicants"],
-        within="attribute",
-        prepare=of_metric(name),
-    )
-
-
-def _judged(row: dict[str, Any]) -> str:
-    if row["method"] == "by definition":
-        return "reference group"
-    return "yes" if row["judged"] else "no, too few"
-
-
-_OUTCOMES = {"goods_approved": "Goods approved", "goods_declined": "Goods declined"}
-_OUTCOMES |= {"bads_approved": "Bads approved", "bads_declined": "Bads declined"}
 
 
 def _in_order_of_use(frame: pl.DataFrame) -> pl.DataFrame:
@@ -69,50 +35,6 @@ def _in_order_of_use(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 _MODEL_TABLES: Mapping[str, Table] = {
-    "fairness_counts": Table(
-        "fairness/counts",
-        [
-            text("attribute", "Attribute"),
-            text("group", "Group"),
-            *(count(name, header) for name, header in _OUTCOMES.items()),
-        ],
-        counts=list(_OUTCOMES),
-        within="attribute",
-    ),
-    "fairness_selection": _compared("selection_rate", "Selection rate"),
-    "fairness_ratios": _compared("adverse_impact_ratio", "Adverse impact ratio"),
-    "fairness_true_positives": _compared("true_positive_rate_difference", "Difference"),
-    "fairness_false_positives": _compared("false_positive_rate_difference", "Difference"),
-    "fairness_scores": _compared("standardized_mean_difference", "Difference (SD)"),
-    "fairness_proxies": Table(
-        "fairness/proxies",
-        [
-            text("feature", "Feature"),
-            text("attribute", "Attribute"),
-            text("group", "Group"),
-            count("applicants", "Applicants"),
-            number("strength", "AUC for membership"),
-            interval("Interval"),
-            Column("The group has", lambda row: _MEMBERS[row["direction"]], is_text=True),
-        ],
-        counts=["applicants"],
-        prepare=lambda frame: frame.head(_PROXIES),
-    ),
-    "fairness_reasons": Table(
-        "fairness/reasons",
-        [
-            text("reason_code", "Reason"),
-            text("feature", "Feature"),
-            text("attribute", "Attribute"),
-            text("group", "Group"),
-            number("strength", "AUC for membership"),
-            interval("Interval"),
-            count("applicants", "Told it"),
-            percent("as_first", "As the first"),
-        ],
-        counts=["applicants"],
-        empty="no reason stands in for a protected group beyond the study's line",
-    ),
     "scoring_by_sample": Table(
         "scoring/by_sample",
         [
@@ -168,5 +90,7 @@ TABLES: Mapping[str, Table] = {
     **VALIDATION_TABLES,
     **RESILIENCE_TABLES,
     **EXPLANATION_TABLES,
+    **GROUP_TABLES,
+    **ALTERNATIVE_TABLES,
     **_MODEL_TABLES,
 }

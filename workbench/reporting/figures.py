@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from workbench.params import Study
-from workbench.reporting import charts, explanation_charts, importance_charts, model_charts
+from workbench.reporting import charts, explanation_charts, fairness_charts, importance_charts, model_charts
 from workbench.reporting.charts import Chart
-from workbench.reporting.content import TABLES, of_metric
+from workbench.reporting.content import TABLES
+from workbench.reporting.fairness_content import of_metric
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,23 @@ FIGURES: Mapping[str, Figure] = {
         "fairness/metrics",
         lambda table, study: charts.ratios(
             of_metric("adverse_impact_ratio")(table).filter(
-                pl.col("applicants") >= study.report.suppress_below
+                pl.col("applicants") >= study.report.suppress_below,
+                pl.col("attribute").is_in(study.fairness.attributes),
             ),
             line=study.fairness.air_line,
         ),
+    ),
+    "fairness_cutoffs": Figure(
+        "fairness/cutoffs",
+        lambda table, study: fairness_charts.cutoffs(table, line=study.fairness.air_line),
+    ),
+    "fairness_scores": Figure(
+        "fairness/distributions", lambda table, _: fairness_charts.distributions(table)
+    ),
+    "fairness_carried": Figure("fairness/disparity", lambda table, _: fairness_charts.carried(table)),
+    "fairness_proxies": Figure("fairness/given_outcome", lambda table, _: fairness_charts.stand_ins(table)),
+    "fairness_alternatives": Figure(
+        "fairness/candidates", lambda table, _: fairness_charts.alternatives(table)
     ),
     "stability": Figure(
         "monitoring/shifts",

@@ -22,7 +22,10 @@ def letter_samples(frames: Mapping[str, pl.DataFrame], study: Study, manifest: M
     They are in the study's first language, dated as the run is, with what `explanation/sample_reasons` holds:
     reasons of made-up people with texts, and how many real ones share them.
     """
-    asked, reasons = study.report.sample_letters, frames["explanation/sample_reasons"]
+    asked, reasons = (
+        study.report.sample_letters,
+        frames["explanation/sample_reasons"].rename({"sample": "applicant_id"}),
+    )
     if not asked or not study.explanation.languages:
         return "The study names no letter of which samples are shown.\n"
     people = reasons.unique("applicant_id", keep="first", maintain_order=True)

@@ -1,4 +1,4 @@
-"""The report of a run: sources copied, numbers and figures written beside them, documents rendered."""
+"""The reports of a run: sources copied, numbers and figures written beside them, documents rendered."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ from workbench.reporting.render import Renderer, render
 from workbench.run import Run, describe_artifact
 from workbench.store import digest, digest_files, write_whole
 
-NAME = "model_risk"
+DOCUMENTS = {"model_risk": "The model-risk report", "fair_lending": "The fair-lending report"}
+"""The Quarto projects in reports/, each a document of its own over the same numbers, tables and figures."""
 STAGE = "report"
 
 
 def make_report(
     run: Run, *, formats: Sequence[Format] = ("html", "pdf"), renderer: Renderer = "auto"
 ) -> list[Path]:
-    """Render the model-risk report of a complete run and record its documents in the manifest.
+    """Render the reports of a complete run and record their documents in the manifest.
 
     Raises RunError when a stage is not complete or an artifact damaged, RenderError when a source is wrong.
     """
     manifest, study = run.manifest, run.study
     _require_complete(manifest)
-    source = run.folder / STAGE / "source"
-    _copy_sources(source)
-    _write_numbers(run, study, manifest, source)
+    folder = run.folder / STAGE / "source"
+    shutil.rmtree(folder, ignore_errors=True)
+    sources = [_copy_sources(name, folder) for name in DOCUMENTS]
+    _write_numbers(run, study, manifest, sources)
     documents = []
-    for made in render(source, formats=formats, renderer=renderer):
+    for made in (one for source in sources for one in render(source, formats=formats, renderer=renderer)):
         document = run.folder / STAGE / made.name
         write_whole(document, lambda path, made=made: shutil.copyfile(made, path))  # type: ignore[misc]
         made.unlink()
@@ -65,7 +67,7 @@ def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
     """Return whether the documents asked for are there and nothing they depend on changed."""
     manifest = run.manifest
     known = manifest.get("report", {})
-    there = all((run.folder / STAGE / f"{NAME}.{name}").is_file() for name in formats)
+    there = all(path.is_file() for path in _places(run, formats))
     return (
         there
         and known.get("inputs") == report_inputs(manifest, renderer)
@@ -75,7 +77,11 @@ def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
 
 def documents_of(run: Run) -> list[Path]:
     """Return the documents of the run that are there."""
-    return [path for name in ("html", "pdf") if (path := run.folder / STAGE / f"{NAME}.{name}").is_file()]
+    return [path for path in _places(run, ("html", "pdf")) if path.is_file()]
+
+
+def _places(run: Run, formats: Sequence[Format]) -> list[Path]:
+    return [run.folder / STAGE / f"{document}.{name}" for document in DOCUMENTS for name in formats]
 
 
 def _require_complete(manifest: Mapping[str, Any]) -> None:
@@ -85,26 +91,29 @@ def _require_complete(manifest: Mapping[str, Any]) -> None:
         raise RunError("the report needs every stage complete", [*faults, "run: workbench run STUDY"])
 
 
-def _copy_sources(source: Path) -> None:
-    if source.exists():
-        shutil.rmtree(source)
-    shutil.copytree(ROOT / "reports" / NAME, source)
+def _copy_sources(name: str, folder: Path) -> Path:
+    """Copy the project of a document, and what all of them share, into a folder of its name."""
+    source = folder / name
+    shutil.copytree(ROOT / "reports" / name, source)
     shutil.copytree(ROOT / "reports" / "theme", source, dirs_exist_ok=True)
+    return source
 
 
-def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], source: Path) -> None:
+def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], sources: Sequence[Path]) -> None:
+    """Write facts, tables and figures into each project, so that each can be rendered by itself."""
     facts = run.facts()
     text = yaml.safe_dump(evidence.variables(facts, study, manifest), sort_keys=True, allow_unicode=True)
-    (source / "_variables.yml").write_text(text, encoding="utf-8")
-    generated, figures = source / "_generated", source / "figures"
-    generated.mkdir()
-    figures.mkdir()
     frames = {name: pl.read_parquet(run.checked_path(name)) for name in _tables_read()}
     pages = _tables(frames, study.report.suppress_below) | _others(facts, study, manifest, frames)
-    for name, shown in pages.items():
-        (generated / f"{name}.md").write_text(shown, encoding="utf-8")
-    for name, figure in FIGURES.items():
-        (figures / f"{name}.svg").write_bytes(figure.draw(frames[figure.artifact], study).svg())
+    drawn = {name: figure.draw(frames[figure.artifact], study).svg() for name, figure in FIGURES.items()}
+    for source in sources:
+        (source / "_variables.yml").write_text(text, encoding="utf-8")
+        (source / "_generated").mkdir()
+        (source / "figures").mkdir()
+        for name, shown in pages.items():
+            (source / "_generated" / f"{name}.md").write_text(shown, encoding="utf-8")
+        for name, svg in drawn.items():
+            (source / "figures" / f"{name}.svg").write_bytes(svg)
 
 
 def _tables(frames: Mapping[str, pl.DataFrame], below: int) -> dict[str, str]:
@@ -153,5 +162,5 @@ def _record(manifest: dict[str, Any], folder: Path, documents: list[Path], input
     manifest["report"] = {"inputs": inputs, "formats": formats}
     for path in documents:
         manifest["artifacts"][f"{STAGE}/{path.name}"] = describe_artifact(
-            path, folder, STAGE, "document", unit="document", key=[], about="The model-risk report"
+            path, folder, STAGE, "document", unit="document", key=[], about=DOCUMENTS[path.stem]
         )

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from workbench.journal import RESULT, finished_trials, open_study, search_key
 from workbench.scorer import Floats
 from workbench.training.checks import WHOLE_NUMBERS, check_space
 from workbench.training.folds import Folds
-from workbench.training.journal import RESULT, finished_trials, open_study, search_key
 
 Winner = Literal["best", "one_standard_error"]
 SEARCHED = ("max_depth", "learning_rate", "min_child_weight", "subsample", "colsample_bytree", "reg_lambda")

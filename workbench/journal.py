@@ -40,8 +40,8 @@ def search_key(settings: Mapping[str, Any], arrays: Iterable[NDArray[Any]]) -> s
     return digest.hexdigest()
 
 
-def open_study(journal: Path | None, *, key: str) -> tuple[Any, tuple[str, ...]]:
-    """Return the Optuna study of this search and notes on what had to be mended.
+def open_study(journal: Path | None, *, key: str, objectives: int = 1) -> tuple[Any, tuple[str, ...]]:
+    """Return the Optuna study of this search, which minimises all objectives, and notes on what was mended.
 
     Without a journal the study lives in memory. A last line that a kill tore off is cut; a trial that was
     running is failed, and counts for nothing. A journal of another search, or one that cannot be read, is
@@ -50,8 +50,9 @@ def open_study(journal: Path | None, *, key: str) -> tuple[Any, tuple[str, ...]]
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    directions = [optuna.study.StudyDirection.MINIMIZE] * objectives
     if journal is None:
-        return optuna.create_study(direction="minimize"), ()
+        return optuna.create_study(directions=directions), ()
     notes = []
     journal.parent.mkdir(parents=True, exist_ok=True)
     if journal.exists():
@@ -61,7 +62,7 @@ def open_study(journal: Path | None, *, key: str) -> tuple[Any, tuple[str, ...]]
             journal.unlink()
             notes = [f"{journal.name} {fault}: it was replaced, and the search starts clean"]
     study = optuna.create_study(
-        storage=_storage(journal), study_name=key, direction="minimize", load_if_exists=True
+        storage=_storage(journal), study_name=key, directions=directions, load_if_exists=True
     )
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
