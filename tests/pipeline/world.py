@@ -26,6 +26,7 @@ SMALL = (
     "features.replicates=100",
     "validation.replicates=100",
     "fairness.replicates=200",
+    "fairness.alternative_trials=6",
 )
 
 

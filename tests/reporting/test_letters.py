@@ -427,5 +427,6 @@ def test_samples_are_shared_by_enough_applicants_and_name_nobody():
 
 
 def test_no_sample_is_shown_where_none_is_shared():
-    text = letters.sample_letters([(letter(), 9)], load_template("us", "en"), {}, suppress_below=10)
-    assert text == "No set of reasons is shared by 10 or more applicants: no sample is shown.\n"
+    for samples in ([(letter(), 9)], []):
+        text = letters.sample_letters(samples, load_template("us", "en"), {}, suppress_below=10)
+        assert text == "No list of reasons is shared by enough applicants: no sample is shown.\n"

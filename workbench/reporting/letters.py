@@ -85,10 +85,10 @@ def sample_letters(
     (rounded medians), never with one person's. Applicants are called sample 1, 2 and so on.
     """
     check_statements(statements)
-    _check([letter for letter, _ in samples])
     shown = [(letter, count) for letter, count in samples if count >= suppress_below]
     if not shown:
-        return f"No set of reasons is shared by {suppress_below} or more applicants: no sample is shown.\n"
+        return "No list of reasons is shared by enough applicants: no sample is shown.\n"
+    _check([letter for letter, _ in shown])
     texts = []
     for number, (letter, count) in enumerate(shown, 1):
         named = replace(letter, applicant=f"sample-{number}")
