@@ -72,6 +72,8 @@ def distributions(table: pl.DataFrame) -> Chart:
     """Draw the share of each group up to each score, one panel for each attribute."""
     known = table.filter(pl.col("score_up_to").is_not_null())
     names = known["attribute"].unique(maintain_order=True).to_list()
+    if not names:
+        return nothing_to_draw()
     figure, panels = new_grid(
         -(-len(names) // _COLUMNS), _COLUMNS, height=0.4 + 2.6 * -(-len(names) // _COLUMNS)
     )
@@ -98,7 +100,7 @@ def distributions(table: pl.DataFrame) -> Chart:
 @styled
 def carried(table: pl.DataFrame) -> Chart:
     """Draw what carries the widest difference in approvals: its features' parts, which add up to it."""
-    own = table.filter(pl.col("of") == "selection")
+    own = table.filter(pl.col("of") == "selection").drop_nulls("contribution")
     totals = own.group_by("attribute", "group", maintain_order=True).agg(pl.col("contribution").sum())
     if not totals.height:
         return nothing_to_draw()

@@ -81,7 +81,7 @@ def shown(run: str, applicant: str) -> Any:
     opened = Run.open(run_folder(Path(run)))
     page = explain(opened, applicant_in_run(opened, applicant, ""))
     frame = f'<iframe srcdoc="{escape(page)}" width="100%" height="900" title="One applicant"></iframe>'
-    return HTML(frame)  # type: ignore[no-untyped-call]
+    return HTML(f"<div>{frame}</div>")  # type: ignore[no-untyped-call]
 
 
 def run_letters(
