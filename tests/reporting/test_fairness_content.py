@@ -78,6 +78,21 @@ def test_the_features_that_carry_most_of_each_group_are_shown():
     assert "f1" not in told
 
 
+@pytest.mark.parametrize(("applicants", "is_told"), [(9, False), (10, True)])
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("fairness_accuracy", "auc"),
+        ("fairness_distances", "ks_distance"),
+        ("fairness_given_strata", "conditional_adverse_impact_ratio"),
+    ],
+)
+def test_no_measure_of_a_group_that_is_hidden_elsewhere_is_told(name, metric, applicants, is_told):
+    tests = {"p_value": 0.2, "homogeneity_p_value": 0.3, "share_used": 1.0}
+    row = ROW | tests | {"metric": metric, "applicants": applicants, "value": 0.625}
+    assert ("0.625" in shown(name, row)) is is_told
+
+
 def test_an_attribute_s_flips_are_told_once_where_nothing_can_be_flipped():
     row = {
         "attribute": "sex",

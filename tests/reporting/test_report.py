@@ -16,6 +16,7 @@ from workbench.params import ROOT, STAGES
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
 from workbench.reporting.figures import FIGURES, reads
+from workbench.reporting.report import DOCUMENTS
 from workbench.run import Run
 
 TITLE = '<script>alert("x")</script> {{< var study.name >}} **bold** & $a$'
@@ -74,7 +75,9 @@ def variables(source):
     return yaml.safe_load((source / "_variables.yml").read_text(encoding="utf-8"))
 
 
-def test_nothing_is_left_unresolved(page):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_nothing_is_left_unresolved(run, document):
+    page = (run.folder / "report" / f"{document}.html").read_text(encoding="utf-8")
     text = text_of(page)
     assert "{{<" not in page
     assert "None" not in text.replace("None.", "")
@@ -83,8 +86,18 @@ def test_nothing_is_left_unresolved(page):
     assert "[@" not in text
 
 
-def test_the_pdf_says_the_same(run, pdf_pages):
-    text = " ".join(pdf_pages(run.folder / "report" / "model_risk.pdf"))
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_line_of_a_page_starts_with_a_reference(document):
+    """Markdown reads a line that starts with `@name.` as the first of a list of examples."""
+    for path in (ROOT / "reports" / document).glob("*.qmd"):
+        assert not re.findall(r"^ *@[\w-]+\.(?:\s|$)", path.read_text(encoding="utf-8"), re.MULTILINE), (
+            path.name
+        )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_pdf_says_the_same(run, document, pdf_pages):
+    text = " ".join(pdf_pages(run.folder / "report" / f"{document}.pdf"))
     assert "{{<" not in text
     assert not re.search(r"\bnan\b", text)
     assert "None" not in text.replace("None.", "")

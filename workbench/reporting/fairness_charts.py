@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
 from workbench.reporting.charts import (
     BLUE,
@@ -68,9 +69,13 @@ def cutoffs(table: pl.DataFrame, *, line: float) -> Chart:
 
 
 @styled
-def distributions(table: pl.DataFrame) -> Chart:
-    """Draw the share of each group up to each score, one panel for each attribute."""
-    known = table.filter(pl.col("score_up_to").is_not_null())
+def distributions(table: pl.DataFrame, *, below: int) -> Chart:
+    """Draw the share of each group up to each score, one panel for each attribute.
+
+    Groups of fewer than `below` applicants are left out: their steps would tell each member's score.
+    """
+    large = pl.col("applicants").sum().over("attribute", "group") >= below
+    known = table.filter(large, pl.col("score_up_to").is_not_null())
     names = known["attribute"].unique(maintain_order=True).to_list()
     if not names:
         return nothing_to_draw()
@@ -119,7 +124,7 @@ def carried(table: pl.DataFrame) -> Chart:
     whisker: dict[str, Any] = {"fmt": "none", "ecolor": "black", "capsize": 2, "elinewidth": 1}
     axes.errorbar(rows["contribution"], places[: rows.height], xerr=spread, **whisker)
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("added to the approval rate, against the reference group")
     axes.set_title(f"{words(name)}: {words(group)}, the widest difference", fontsize=9, loc="left")
     return figure
@@ -182,7 +187,7 @@ def alternatives(table: pl.DataFrame) -> Chart:
     )
     axes.set_xlabel("loss: 1 - AUC, on the sample that the search judged by")
     axes.set_ylabel("largest difference in approvals")
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside upper center", ncols=3, fontsize=7)
     return figure

@@ -171,6 +171,7 @@ GROUP_TABLES: Mapping[str, Table] = {
             pl.col("metric").is_in(["auc", "auc_difference", "observed_minus_expected"]),
             COMPARED,
         ),
+        counts=["applicants"],
     ),
     "fairness_distances": Table(
         "fairness/scores",
@@ -179,6 +180,7 @@ GROUP_TABLES: Mapping[str, Table] = {
             pl.col("metric").is_in(["ks_distance", "wasserstein_distance"]),
             COMPARED,
         ),
+        counts=["applicants"],
     ),
     "fairness_given_strata": Table(
         "fairness/given_strata",
@@ -190,6 +192,7 @@ GROUP_TABLES: Mapping[str, Table] = {
             _p_value("homogeneity_p_value", "p, same in all strata"),
             percent("share_used", "Applicants compared"),
         ],
+        counts=["applicants"],
         prepare=of_metric("conditional_adverse_impact_ratio"),
     ),
     "fairness_trends": Table(

@@ -68,7 +68,8 @@ FIGURES: Mapping[str, Figure] = {
         lambda table, study: fairness_charts.cutoffs(table, line=study.fairness.air_line),
     ),
     "fairness_scores": Figure(
-        "fairness/distributions", lambda table, _: fairness_charts.distributions(table)
+        "fairness/distributions",
+        lambda table, study: fairness_charts.distributions(table, below=study.report.suppress_below),
     ),
     "fairness_carried": Figure("fairness/disparity", lambda table, _: fairness_charts.carried(table)),
     "fairness_proxies": Figure("fairness/given_outcome", lambda table, _: fairness_charts.stand_ins(table)),

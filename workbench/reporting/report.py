@@ -135,6 +135,9 @@ def _others(
     below = study.report.suppress_below
     return {
         "lines": evidence.lines_table(facts, suppress_below=below),
+        "fairness_lines": evidence.lines_table(
+            (fact for fact in facts if fact["id"].startswith("fairness.")), suppress_below=below
+        ),
         "open_items": open_items(facts, study, frames),
         "out_of_time": out_of_time(frames["data/samples_table"], study),
         "sample_letters": letter_samples(frames, study, manifest),
