@@ -29,7 +29,6 @@ _FEW = (
     "training.max_rounds=30",
     "training.challengers=[logistic]",
     "training.minimisation_sizes=[10]",
-    "fairness.alternative_trials=3",
 )
 SMALL = tuple(word for setting in _FEW for word in ("--set", setting))
 STATE = re.compile(r"^(\w+): (started|unchanged|complete|failed)")
