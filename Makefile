@@ -8,7 +8,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 export OMP_NUM_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report smoke alternative scale test test-first test-second lint lab bench notebooks pins clean
+.PHONY: help setup report smoke alternative scale test test-first test-second test-notebooks lint lab bench notebooks pins clean
 
 help:  ## print this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,8 +37,8 @@ scale: $(READY)  ## the tests of 50,000 applicants, and the growth from 100,000 
 
 test: $(READY) lint  ## everything CI runs: lint, types, tests, notebooks
 	@sh tests/debian.sh
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-first test-second
-	$(BIN)/pytest --nbval-lax notebooks -p no:cacheprovider
+	@shared=$$(mktemp -d); trap 'rm -rf "$$shared"' EXIT; WORKBENCH_TEST_RUNS=$$shared \
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-first test-second test-notebooks
 
 # Two halves of about the same length, each on a core of its own.
 FIRST := tests/explanation tests/fairness tests/monitoring tests/statistics tests/training tests/validation \
@@ -47,6 +47,8 @@ test-first: $(READY)
 	$(BIN)/pytest -p no:cacheprovider $(FIRST)
 test-second: $(READY)
 	$(BIN)/pytest $(addprefix --ignore=,$(FIRST))
+test-notebooks: $(READY)
+	$(BIN)/pytest --nbval-lax notebooks -p no:cacheprovider
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -220,6 +220,24 @@ def test_protected_attributes_are_columns_of_the_applicants():
     assert "religion: not in the types of the applicants' source" in fault
 
 
+def test_an_estimated_membership_is_numbers_of_the_applicants_and_has_a_reference_group():
+    types = SMOKE["data"]["sources"]["applicants"]["types"] | {"p_a": "number", "p_b": "number"}
+    references = SMOKE["fairness"]["reference_groups"] | {"ethnicity": "a"}
+    named = {"ethnicity": {"a": "p_a", "b": "p_b"}}
+    right = {"data__sources__applicants__types": types, "fairness__reference_groups": references}
+    check(**right, data__memberships=named)
+    for memberships, said in (
+        ({"ethnicity": {"a": "p_a", "b": "p_c"}}, "p_c: no number in the types of the applicants' source"),
+        ({"ethnicity": {"a": "p_a", "b": "sex"}}, "sex: no number in the types"),
+        ({"ethnicity": {"a": "p_a"}}, "at least 2"),
+        ({"sex": {"a": "p_a", "b": "p_b"}}, "sex: already protected"),
+        ({"age_band": {"a": "p_a", "b": "p_b"}}, "age_band: already protected"),
+        ({"religion": {"a": "p_a", "b": "p_b"}}, "fairness.reference_groups lacks religion"),
+    ):
+        (fault,) = faults(**right, data__memberships=memberships)
+        assert said in fault
+
+
 @pytest.mark.parametrize("key", ["segments", "other_outcomes"])
 def test_what_validation_looks_by_is_a_column_of_the_applicants_and_not_protected(key):
     types = SMOKE["data"]["sources"]["applicants"]["types"] | {"branch": "category"}

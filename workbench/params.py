@@ -44,6 +44,7 @@ class DataParams(Section):
     keep_declined: bool
     applicants: Annotated[int, Field(ge=0)]
     protected: list[Name]
+    memberships: dict[Name, Annotated[dict[str, Name], Field(min_length=2)]]
     segments: Annotated[list[Name], AfterValidator(once)]
     other_outcomes: Annotated[list[Name], AfterValidator(once)]
     age_bands: Annotated[list[int], Field(min_length=1), AfterValidator(rising)]
@@ -78,6 +79,20 @@ class DataParams(Section):
         if judged and info.field_name != "protected":
             raise ValueError(f"{', '.join(judged)}: a protected attribute is judged by stage fairness alone")
         return names
+
+    @field_validator("memberships")
+    @classmethod
+    def _estimated(cls, values: dict[str, dict[str, str]], info: ValidationInfo) -> dict[str, dict[str, str]]:
+        table = applicants_source(info.data.get("sources", {}))
+        columns = sorted({column for groups in values.values() for column in groups.values()})
+        if unfit := [c for c in columns if table and table.types.get(c) != "number"]:
+            raise ValueError(f"{', '.join(unfit)}: no number in the types of the applicants' source")
+        if features := [c for c in columns if table and c in table.features]:
+            raise ValueError(f"{', '.join(features)}: membership judges the model and never enters it")
+        judged = judged_attributes(info.data.get("protected", []))
+        if known := [name for name in values if name in judged]:
+            raise ValueError(f"{', '.join(known)}: already protected; give the estimate another name")
+        return values
 
     @field_validator("holdout_share")
     @classmethod
@@ -258,6 +273,8 @@ class Study(Section):
             for name in self.fairness.attributes
             if name not in judged
         ]
+        if lacking := [name for name in self.data.memberships if name not in self.fairness.reference_groups]:
+            faults.append(f"fairness.reference_groups lacks {', '.join(lacking)} of data.memberships")
         named = sorted({*self.data.protected, *judged} & set(self.features.selected))
         if named:
             faults.append(

@@ -21,8 +21,8 @@ _OWN_COLUMNS = """source_id part application_time vintage left_out age_band age_
     lag_days known day_only duplicate reason outcome"""
 # Names that later stages give columns beside those of the applicants.
 _RESULTS = "score sample thickness approved margin prob_default prob_default_scorecard"
-_OWN_ARTIFACTS = """protected judging truth truth_terms samples sources permission inventory identifiers
-    quality ledger waterfall samples_table vintages groups representativeness facts notebook"""
+_OWN_ARTIFACTS = """protected memberships judging truth truth_terms samples sources permission inventory
+    identifiers quality ledger waterfall samples_table vintages groups representativeness facts notebook"""
 _NUMBERS = ("money", "integer", "number", "flag")
 
 

@@ -11,7 +11,7 @@ import yaml
 from workbench.errors import ParamsError
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """A safe loader that refuses repeated keys, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -26,7 +26,8 @@ class _UniqueKeys(yaml.SafeLoader):
                 line = key_node.start_mark.line + 1
                 raise yaml.YAMLError(f"key {key!r} appears twice, the second time in line {line}")
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def parse_yaml(text: str) -> Any:

@@ -87,6 +87,16 @@ def test_a_search_ends_with_candidates_judged_and_a_swap_set():
     assert set(found.judged["candidate"]) >= {0, found.number}
     assert found.swaps["candidate"].unique().to_list() == [found.number]
     assert set(found.swaps["group"]) == {"a", "b"}
+    change = found.judged.row(
+        by_predicate=(pl.col("candidate") == found.number) & (pl.col("measure") == "disparity_change"),
+        named=True,
+    )
+    assert (found.gain.value, found.gain.low, found.gain.high) == tuple(
+        change[c] for c in ("value", "low", "high")
+    )
+    methods = dict(found.candidates.select("candidate", "method").iter_rows())
+    named = found.judged.select("candidate", "mitigation").unique().iter_rows()
+    assert all(mitigation == methods[number] for number, mitigation in named)
     again = find()
     assert again.candidates.equals(found.candidates)
     assert again.judged.equals(found.judged)
@@ -94,7 +104,7 @@ def test_a_search_ends_with_candidates_judged_and_a_swap_set():
 
 def test_where_none_costs_as_little_none_is_recommended_and_the_front_is_still_judged():
     found = find(most_loss=-1.0)
-    assert found.number is None
+    assert found.number is found.gain is None
     assert "0 of the" in found.why
     assert found.swaps.height == 0
     assert 0 in found.judged["candidate"]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from workbench.params import ROOT, STAGES
 from workbench.run import Run
@@ -53,12 +54,18 @@ def call(words: list[str], *, temporary: Path | None = None) -> subprocess.Compl
 
 @functools.cache
 def finished_run(base: Path) -> Path:
-    """Make the shared run once in a session; `base` is the session's temporary folder."""
-    runs = base / "finished"
-    done = call(smoke(runs, "--to", "html,pdf"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return runs / "smoke"
+    """Make the shared run once; `base` is the session's temporary folder.
+
+    Sessions side by side share it in the folder that WORKBENCH_TEST_RUNS names, as `make test` does.
+    """
+    runs = Path(os.environ.get("WORKBENCH_TEST_RUNS", base)) / "finished"
+    run = runs / "smoke"
+    with FileLock(f"{runs}.lock"):
+        if not (run / "report" / "model_risk.pdf").is_file():
+            done = call(smoke(runs, "--to", "html,pdf"))
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stderr == ""
+    return run
 
 
 def shared_run(factory: pytest.TempPathFactory) -> Path:

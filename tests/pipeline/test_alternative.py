@@ -24,6 +24,11 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return made.small_world(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return made.finished_study(tmp_path_factory.getbasetemp())
 
@@ -194,7 +199,7 @@ def test_features_do_not_change_when_the_future_is_cut_off(run, world, tmp_path)
     assert hashes(tmp_path / "runs" / "alternative")["features/features"] == hashes(run)["features/features"]
 
 
-def test_a_future_event_is_refused_when_the_study_says_so(world, tmp_path):
+def test_a_future_event_is_refused_when_the_study_says_so(small, tmp_path):
     severity = {
         "duplicate": "quarantine",
         "recorded_after": "warn",
@@ -204,7 +209,7 @@ def test_a_future_event_is_refused_when_the_study_says_so(world, tmp_path):
     severity |= dict.fromkeys(
         ("unknown_applicant", "volume", "missing", "unit_shift", "category_shift"), "warn"
     )
-    study = made.study_of(world, tmp_path, severity=severity | {"after_application": "stop"})
+    study = made.study_of(small, tmp_path, severity=severity | {"after_application": "stop"})
     done = made.start(study, tmp_path / "runs", "--only", "data")
     assert done.returncode == 1
     assert "airtime: after_application" in done.stderr
@@ -228,16 +233,16 @@ def test_dask_gives_the_bytes_of_the_cpu_engine(run, world, tmp_path):
 
 
 @pytest.mark.parametrize(("day", "returncode"), [("2026-11-19", 0), ("2026-11-20", 1)])
-def test_social_media_is_stopped_from_the_day_the_directive_applies(world, tmp_path, day, returncode):
-    study = made.study_of(world, tmp_path, consented="consent_social", packs=["eu"], judged_on=day)
+def test_social_media_is_stopped_from_the_day_the_directive_applies(small, tmp_path, day, returncode):
+    study = made.study_of(small, tmp_path, consented="consent_social", packs=["eu"], judged_on=day)
     done = made.start(study, tmp_path / "runs", "--only", "data")
     assert done.returncode == returncode, done.stdout + done.stderr
     assert ("posts: social_media is prohibited under eu" in done.stderr) == bool(returncode)
 
 
-def test_a_dropped_source_never_reaches_the_model_and_its_cost_is_measured(world, tmp_path):
+def test_a_dropped_source_never_reaches_the_model_and_its_cost_is_measured(small, tmp_path):
     study = made.study_of(
-        world,
+        small,
         tmp_path,
         consented="consent_social",
         packs=["eu"],

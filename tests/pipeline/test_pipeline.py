@@ -13,6 +13,7 @@ import time
 import polars as pl
 import psutil
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.pipeline.running import (
     Started,
@@ -394,17 +395,19 @@ def test_a_scheduler_that_cannot_be_reached(tmp_path):
 
 def test_dask_makes_the_run_that_one_process_makes(smoke_run, tmp_path):
     """All but the champion itself: its workers add up in another order."""
-    done = call(smoke(tmp_path, "--set", "engine=dask"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    for stage in STAGES[:3]:
+        done = call(smoke(tmp_path, "--set", "engine=dask", "--only", stage))
+        assert done.returncode == 0, done.stdout + done.stderr
     ours, theirs = hashes(tmp_path / "smoke"), hashes(smoke_run)
     same = [name for name in ours if name.split("/")[0] in ("data", "features")]
     same += [f"training/{name}" for name in ("trials", "candidates", "ablation", "minimisation", "scorecard")]
     assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
-    auc = [
-        {f["id"]: f["value"] for f in Run.open(run).facts()}["validation.auc"]
+    ours, theirs = (
+        pl.read_parquet(Run.open(run).checked_path("training/scores")).filter(sample="holdout")
         for run in (tmp_path / "smoke", smoke_run)
-    ]
-    assert auc[0] == pytest.approx(auc[1], abs=0.01)
+    )
+    champions = [roc_auc_score(scores["default"], scores["prob_default"]) for scores in (ours, theirs)]
+    assert champions[0] == pytest.approx(champions[1], abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -458,7 +461,7 @@ def small_disk(tmp_path):
         ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(folder), 2)
 
 
-@pytest.mark.parametrize("size", ["4k", "16k", "64k", "200k"])
+@pytest.mark.parametrize("size", ["4k", "200k"])
 def test_a_full_disk(small_disk, size):
     refused(call(smoke(small_disk(size))), "No space left on device")
 

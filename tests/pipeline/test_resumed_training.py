@@ -43,7 +43,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(smoke_run, tmp_pat
             assert longest > 0.5, "training is over before it can be killed"
     assert all_gone(left)
     assert kept, "nothing was kept of the search"
-    done = call(words)
+    done = call([*smoke(tmp_path), "--only", "training"])
     assert done.returncode == 0, done.stderr
     assert hashes(run) == before
     assert not (run / UNFINISHED / "training").exists()
@@ -51,7 +51,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(smoke_run, tmp_pat
 
 def test_a_checkpoint_of_other_params_is_refused_by_name_and_nothing_else_changes(smoke_run, tmp_path):
     run = copied(smoke_run, tmp_path)
-    before, words = hashes(run), [*smoke(tmp_path), "--from", "training"]
+    before, words = hashes(run), [*smoke(tmp_path), "--only", "training"]
     unfinished = run / UNFINISHED / "training"
     Checkpoints(unfinished / "champion", "of other params").save(20, b"another booster")
     (unfinished / "search.jsonl").write_text("no journal\n")

@@ -15,7 +15,7 @@ from workbench.params import ROOT
 from workbench.privacy.pseudonyms import pseudonymise
 from workbench.world.write import write_world
 
-APPLICANTS, SEED = 16_000, 3
+APPLICANTS, FEW, SEED = 16_000, 4_000, 3
 KEY = "a-key-of-the-tests-that-hides-nobody"
 SMALL = (
     "training.trials=3",
@@ -28,6 +28,12 @@ SMALL = (
     "fairness.replicates=200",
     "fairness.alternative_trials=6",
 )
+
+
+@functools.cache
+def small_world(base: Path) -> Path:
+    """Make a world for what hangs on no number of applicants, once in a session."""
+    return write_world(base / "small", applicants=FEW, seed=SEED, jobs=1)
 
 
 @functools.cache
@@ -70,7 +76,7 @@ def start(
     environment = {name: value for name, value in os.environ.items() if name != "WORKBENCH_KEY"} | variables
     environment |= {"WORKBENCH_KEY": key} if key else {}
     return subprocess.run(
-        command("run", study, "--runs", runs, *settings, *words),
+        command("run", study, "--runs", runs, "--to", "html", *settings, *words),
         capture_output=True, text=True, timeout=600, cwd=ROOT, env=environment, check=False,
     )  # fmt: skip
 

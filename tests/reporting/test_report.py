@@ -297,7 +297,8 @@ def test_a_title_with_markup_is_shown_as_it_was_written(run, tmp_path, dom, pdf_
 def test_the_same_run_reported_again_has_the_same_bytes(run, tmp_path):
     copy = copied(run.folder, tmp_path)
     before = {path.name: path.read_bytes() for path in (copy / "report").glob("model_risk.*")}
-    words = call(smoke(tmp_path, "--set", "report.suppress_below=11"))
-    assert made_again(words) == {"report"}
+    assert before
+    for name in before:
+        (copy / "report" / name).unlink()
     assert made_again(call(smoke(tmp_path, "--to", "html,pdf"))) == {"report"}
     assert {path.name: path.read_bytes() for path in (copy / "report").glob("model_risk.*")} == before

@@ -36,6 +36,8 @@ SCHEMAS = {
         "approved_before": WHOLE,
         "default": WHOLE,
         "past_due_60": WHOLE,
+        "north_probability": pl.Float64,
+        "south_probability": pl.Float64,
     },
     "electricity": BILLS,
     "water": BILLS,

@@ -20,6 +20,7 @@ from workbench.fairness.alternative_judgement import (
 from workbench.fairness.alternative_plan import Plan, judged_groups, prepare_search
 from workbench.fairness.alternatives import CANDIDATES_SCHEMA, search_alternatives
 from workbench.fairness.pareto import recommended
+from workbench.statistics.estimate import Estimate
 
 SETTINGS = (
     "max_depth",
@@ -32,9 +33,14 @@ SETTINGS = (
 """What stage training searched, and candidates vary within what it tried."""
 
 
+_NAMED: dict[str, Any] = {"candidate": pl.Int64, "mitigation": pl.String}
+
+
 @dataclass(frozen=True)
 class Searched:
     """A search: candidates, the judged front, the swap set of the recommended one, and why that one.
+
+    `judged` has the columns of `judge_alternatives` and mitigation, the method of the candidate.
 
     `number` is the recommended candidate, None where none qualifies or nothing was searched.
     """
@@ -42,9 +48,16 @@ class Searched:
     why: str
     number: int | None = None
     candidates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CANDIDATES_SCHEMA))
-    judged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=JUDGED_SCHEMA))
+    judged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_NAMED | JUDGED_SCHEMA))
     swaps: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SWAPS_SCHEMA))
     notes: tuple[str, ...] = ()
+
+    @property
+    def gain(self) -> Estimate | None:
+        """How the recommended candidate changes the disparity of the holdout; below 0 = less."""
+        own = self.judged.filter(pl.col("candidate").eq(self.number or 0), measure="disparity_change")
+        columns = ("value", "low", "high", "level", "method")
+        return next((Estimate(*row) for row in own.select(columns).iter_rows()), None)
 
 
 def champion_plan(
@@ -116,6 +129,10 @@ def find_alternatives(
     risks = holdout_risks(problem, found, holdout)
     drawing: dict[str, Any] = {"level": level, "replicates": replicates, "seed": seed}
     judged = judge_alternatives(problem, risks, holdout, loss_given_default=loss_given_default, **drawing)
+    named = found.table.select("candidate", mitigation="method")
+    judged = named.join(judged, on="candidate", how="right", maintain_order="right").select(
+        *_NAMED, pl.all().exclude(*_NAMED)
+    )
     if number is None:
         return Searched(why, None, found.table, judged, notes=found.notes)
     swaps = swap_sets(holdout, risks[number], candidate=number, attributes=attributes, level=level)

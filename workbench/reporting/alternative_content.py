@@ -25,6 +25,7 @@ from workbench.reporting.tables import (
 
 _PROXIES = 20  # pairs of feature and attribute shown
 _CARRIERS = 3  # features shown of each group, the largest contributions first
+_UNDONE = ("selection_rate_difference", "true_positive_rate_difference")
 _MEMBERS = {1: "higher values", -1: "lower values"}
 
 
@@ -35,6 +36,14 @@ def _carried(frame: pl.DataFrame) -> pl.DataFrame:
         "attribute", "group", maintain_order=True
     )
     return ranked.head(_CARRIERS).sort("attribute", "group", "size", descending=[False, False, True])
+
+
+def _furthest_bounds(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep of each group and assumption the bounds that assume most, and the worst case."""
+    order = ("attribute", "group", "assumption")
+    bounds = frame.filter("judged", pl.col("metric") == "true_positive_rate_difference")
+    most = pl.col("strength").max().over(order)
+    return bounds.filter(pl.col("strength").is_null() | (pl.col("strength") == most))
 
 
 def _strength(row: dict[str, Any]) -> str:
@@ -149,6 +158,7 @@ ALTERNATIVE_TABLES: Mapping[str, Table] = {
         "fairness/judged",
         [
             Column("Candidate", _candidate),
+            text("mitigation", "Method"),
             text("measure", "Measure"),
             Column("Value", lambda row: format_number(row["value"], _measure_unit(row), 4)),
             Column("Interval", lambda row: format_interval(row["low"], row["high"], _measure_unit(row))),
@@ -179,7 +189,7 @@ ALTERNATIVE_TABLES: Mapping[str, Table] = {
             Column("Bounds", lambda row: format_interval(row["lower"], row["upper"], "share")),
             Column("With sampling error", lambda row: format_interval(row["low"], row["high"], "share")),
         ],
-        prepare=lambda frame: frame.filter("judged", pl.col("metric") == "true_positive_rate_difference"),
+        prepare=_furthest_bounds,
     ),
     "fairness_tipping": Table(
         "fairness/tipping",
@@ -190,6 +200,7 @@ ALTERNATIVE_TABLES: Mapping[str, Table] = {
             text("assumption", "If"),
             Column("Its sign is undone by", _undone_by, is_text=True),
         ],
+        prepare=lambda frame: frame.filter(pl.col("metric").is_in(_UNDONE)),
     ),
     "fairness_individual": Table(
         "fairness/individual",

@@ -33,6 +33,10 @@ class Chart(Figure):
         """Return the chart as SVG; the same chart gives the same bytes."""
         stream = BytesIO()
         with mpl.rc_context(fname=_STYLE):
+            if engine := self.get_layout_engine():  # laid out once: savefig would draw all of it for that
+                self.set_dpi(72)  # that of SVG
+                engine.execute(self)
+                self.set_layout_engine("none")
             self.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
         return stream.getvalue()
 

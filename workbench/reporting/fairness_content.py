@@ -22,6 +22,7 @@ from workbench.reporting.tables import (
 
 _CROSSED = 20  # crossings shown, the lowest ratios first
 _CROSS = " x "
+_OF_ESTIMATES = ("selection_rate", "adverse_impact_ratio", "true_positive_rate_difference")
 _OUTCOMES = {"goods_approved": "Goods approved", "goods_declined": "Goods declined"}
 _OUTCOMES |= {"bads_approved": "Bads approved", "bads_declined": "Bads declined"}
 _ALONE = pl.col("attribute").str.contains(_CROSS, literal=True).not_()
@@ -50,6 +51,12 @@ def _p_value(name: str, header: str) -> Column:
         return MISSING if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
     return Column(header, show)
+
+
+def _estimated(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep what is told of estimated groups; the caption says what the estimate assumes, for all rows."""
+    shown = frame.filter(pl.col("metric").is_in(_OF_ESTIMATES), COMPARED)
+    return shown.with_columns(note=pl.col("note").str.replace(r"(; )?membership is estimated: .*$", ""))
 
 
 def _tests(row: dict[str, Any]) -> str:
@@ -139,6 +146,19 @@ GROUP_TABLES: Mapping[str, Table] = {
             ),
         ),
         empty="no group is large enough to be judged",
+    ),
+    "fairness_estimated": Table(
+        "fairness/estimated",
+        [
+            *GROUP,
+            text("metric", "Measure"),
+            count("applicants", "Expected applicants"),
+            *VALUE,
+            _JUDGED,
+        ],
+        counts=["applicants"],
+        prepare=_estimated,
+        empty="the study knows no attribute as probabilities",
     ),
     "fairness_spreads": Table(
         "fairness/spreads",

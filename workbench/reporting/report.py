@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,9 @@ def make_report(
     sources = [_copy_sources(name, folder) for name in DOCUMENTS]
     _write_numbers(run, study, manifest, sources)
     documents = []
-    for made in (one for source in sources for one in render(source, formats=formats, renderer=renderer)):
+    with ThreadPoolExecutor() as pool:
+        rendered = list(pool.map(partial(render, formats=formats, renderer=renderer), sources))
+    for made in (one for several in rendered for one in several):
         document = run.folder / STAGE / made.name
         write_whole(document, lambda path, made=made: shutil.copyfile(made, path))  # type: ignore[misc]
         made.unlink()

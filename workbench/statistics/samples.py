@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,8 @@ from workbench.errors import DataError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+ROUNDING = 1e-6
+"""By how much probabilities that should add up to 1 may miss it."""
 
 
 def checked_sample(
@@ -106,3 +108,21 @@ def _probability_faults(name: str, values: FloatArray) -> Iterator[str]:
         yield f"{name} is missing in {missing} of {values.size} rows"
     if outside:
         yield f"{name} is outside [0, 1] in {outside} of {values.size} rows"
+
+
+def membership_faults(probabilities: FloatArray, groups: Sequence[str]) -> Iterator[str]:
+    """Find probabilities of membership [applicants, groups] that are missing, outside [0, 1], or do not add
+    up to 1 within 1e-6."""
+    rows = probabilities.shape[0]
+    if len(groups) < 2:
+        yield f"{len(groups)} columns of probabilities; at least 2 groups are needed"
+    for name, column in zip(groups, probabilities.T, strict=True):
+        missing = int(np.isnan(column).sum())
+        outside = int(((column < 0) | (column > 1)).sum())
+        if missing:
+            yield f"{name} is missing in {missing} of {rows} rows"
+        if outside:
+            yield f"{name} is outside [0, 1] in {outside} of {rows} rows"
+    off = int((np.abs(probabilities.sum(axis=1) - 1) > ROUNDING).sum())
+    if off:
+        yield f"the groups do not add up to 1 within {ROUNDING:g} in {off} of {rows} rows"

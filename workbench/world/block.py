@@ -8,7 +8,14 @@ from functools import partial
 import numpy as np
 
 from workbench.world.events import draw_bills, draw_posts, draw_topups, draw_transactions
-from workbench.world.people import decide, draw_bureau, draw_people, fall_behind, sigmoid
+from workbench.world.people import (
+    decide,
+    draw_bureau,
+    draw_people,
+    estimate_membership,
+    fall_behind,
+    sigmoid,
+)
 from workbench.world.plan import BLOCK, ERRORS, MISSING, Array, Table
 from workbench.world.planted import plant_errors
 from workbench.world.truth import features, true_logit
@@ -44,6 +51,7 @@ def draw_block(seed: int, number: int, clean: bool) -> Block:
         "approved_before": approved,
         "default": np.where(approved == 1, default, MISSING),
         "past_due_60": np.where(approved == 1, behind, MISSING),
+        **estimate_membership(_generator(seed, number, 10), people),
     }
     owner = np.arange(BLOCK)
     truth = {"owner": owner, "prob_default": sigmoid(logit), "default": default, "approved_before": approved}

@@ -22,6 +22,7 @@ from workbench.world.plan import (
     NORTH,
     RECOVERED,
     SOUTH_SHARE,
+    TOLD_APART,
     Array,
     Table,
     month_start,
@@ -82,6 +83,18 @@ def draw_people(rng: np.random.Generator, size: int) -> People:
         "consent_social": consent,
     }
     return People(table, traits)
+
+
+def estimate_membership(rng: np.random.Generator, people: People) -> Table:
+    """Return the probability of each community that a sign would give, as a surname or an area does.
+
+    The sign is normal, its mean `TOLD_APART` standard deviations higher in the south, and tells nothing else:
+    P(south | sign) by Bayes' rule, calibrated by construction. Rounded to 4 decimals; the two add up to 1.
+    """
+    south = people.table["community"] != NORTH
+    sign = TOLD_APART * (south - 0.5) + rng.standard_normal(len(people))
+    told = np.round(sigmoid(np.log(SOUTH_SHARE / (1 - SOUTH_SHARE)) + TOLD_APART * sign), 4)
+    return {"north_probability": np.round(1 - told, 4), "south_probability": told}
 
 
 def _daytime(rng: np.random.Generator, size: int) -> Array:

@@ -29,6 +29,7 @@ DRIFT_MONTH = np.datetime64("2025-07", "M")
 NORTH, SOUTH = 0, 1
 COMMUNITIES = ("north", "south")
 SOUTH_SHARE = 0.30
+TOLD_APART = 1.5  # standard deviations between the communities in what membership is estimated by
 HANDSET_SHARES = {"north": (0.06, 0.16, 0.40, 0.38), "south": (0.44, 0.34, 0.16, 0.06)}  # tiers 1 to 4
 BIAS = 0.9  # log-odds of approval taken from the community south at equal true PD
 APPROVAL = (0.9, 0.45)  # log-odds of approval = first - second x true log-odds of default

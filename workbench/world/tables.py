@@ -118,6 +118,8 @@ def _applicants(table: Table, people: pl.DataFrame, ids: pa.Array) -> dict[str, 
         "approved_before": _count(table["approved_before"]),
         "default": _count(table["default"]),
         "past_due_60": _count(table["past_due_60"]),
+        "north_probability": pa.array(table["north_probability"]),
+        "south_probability": pa.array(table["south_probability"]),
     }
 
 

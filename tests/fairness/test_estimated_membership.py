@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import DataError
 from workbench.fairness.counts import CELLS, RATES, outcome_counts
-from workbench.fairness.membership import expected_counts, membership_metrics
+from workbench.fairness.estimated_membership import estimated_metrics, expected_counts, membership_metrics
 from workbench.fairness.metrics import COMPARISONS, group_metrics
 
 RULES = {"reference_group": "r", "min_applicants": 1, "min_defaults": 1}
@@ -105,12 +105,100 @@ def test_a_millionth_is_the_boundary(off, refused):
         assert expected_counts(table, [0, 1], [1, 0])["applicants"].sum() == pytest.approx(2)
 
 
-def test_a_reference_that_cannot_be_compared_with_is_refused():
+def study(size=600, seed=4):
+    """Applicants with a known attribute, and long memberships of an estimated one."""
+    generator = np.random.default_rng(seed)
+    probabilities, _, default, approved = world(generator, size)
+    frame = pl.DataFrame(
+        {"applicant_id": range(size), "default": default, "approved": approved}
+    ).with_columns(sex=pl.Series(generator.choice(["f", "m"], size), dtype=pl.Enum(["f", "m"])))
+    long = (
+        frame.select("applicant_id")
+        .hstack(probabilities)
+        .unpivot(index="applicant_id", variable_name="group", value_name="probability")
+    )
+    return frame, long.with_columns(attribute=pl.lit("ethnicity")), probabilities
+
+
+ASKED = {"min_applicants": 20, "min_defaults": 5, "level": 0.95, "replicates": 100, "seed": 1}
+
+
+def estimates(frame, memberships, attributes=(), **references):
+    named = {"ethnicity": "r", "sex": "m"} | references
+    return estimated_metrics(frame, memberships, attributes, references=named, **ASKED)
+
+
+def test_estimated_attributes_are_judged_as_their_probabilities_are():
+    frame, memberships, probabilities = study()
+    found = estimates(frame, memberships)
+    alone = membership_metrics(
+        probabilities, frame["default"], frame["approved"], reference_group="r", **ASKED
+    )
+    assert found.drop("attribute").equals(alone)
+    assert found["attribute"].unique().to_list() == ["ethnicity"]
+    shuffled = estimates(frame, memberships.sample(fraction=1, shuffle=True, seed=2).sort("group"))
+    assert shuffled.equals(found)
+
+
+def test_a_crossing_weighs_only_those_whose_known_group_is_that_of_the_crossing():
+    frame, memberships, probabilities = study()
+    found = estimates(frame, memberships, ["sex"]).filter(attribute="sex x ethnicity")
+    assert set(found["group"]) == {"f x g", "f x r", "m x g", "m x r"}
+    weight = probabilities["g"].to_numpy() * (frame["sex"] == "f").to_numpy()
+    rate = (weight * frame["approved"].to_numpy()).sum() / weight.sum()
+    row = found.row(
+        by_predicate=(pl.col("group") == "f x g") & (pl.col("metric") == "selection_rate"), named=True
+    )
+    assert row["value"] == pytest.approx(rate, abs=1e-12)
+    sizes = found.filter(metric="selection_rate")["applicants"].sum()
+    assert sizes == pytest.approx(frame.height, abs=2)
+    ratios = found.filter(metric="adverse_impact_ratio", group="m x r")
+    assert ratios["value"].to_list() == [1.0]
+
+
+def test_who_has_no_estimate_is_left_out_and_it_is_said():
+    frame, memberships, _ = study()
+    found = estimates(frame, memberships.filter(pl.col("applicant_id") >= 150))
+    assert found.filter(metric="selection_rate")["applicants"].sum() == pytest.approx(450, abs=1)
+    ratio = found.filter(metric="adverse_impact_ratio", group="g")["note"].item()
+    assert "25% of the applicants have no estimate" in ratio
+    assert "no estimate" not in estimates(frame, memberships)["note"].str.join().item()
+
+
+def test_who_has_no_known_group_is_in_no_crossing():
+    frame, memberships, _ = study()
+    sexes = pl.Enum(["f", "m", "not known"])
+    unknown = frame.with_columns(
+        sex=pl.when(pl.col("applicant_id") >= 100).then(pl.col("sex").cast(pl.String))
+    )
+    unknown = unknown.with_columns(pl.col("sex").fill_null("not known").cast(sexes))
+    found = estimates(unknown, memberships, ["sex"]).filter(attribute="sex x ethnicity")
+    assert set(found["group"]) == {"f x g", "f x r", "m x g", "m x r"}
+    assert found.filter(metric="selection_rate")["applicants"].sum() == pytest.approx(500, abs=2)
+
+
+def test_the_reference_of_an_estimated_attribute_may_be_a_rule_and_is_one_of_its_groups():
+    frame, memberships, _ = study()
+    largest = estimates(frame, memberships, ethnicity="most_favoured")
+    assert largest.filter(metric="adverse_impact_ratio", group="r")["value"].item() == 1.0
+    with pytest.raises(DataError) as caught:
+        estimates(frame, memberships, ethnicity="x")
+    assert caught.value.faults[-1].startswith("ethnicity: received 'x'")
+
+
+def test_without_estimates_there_are_no_rows():
+    frame, memberships, _ = study()
+    found = estimates(frame, memberships.clear())
+    assert found.height == 0
+    assert found.schema == estimates(frame, memberships).schema
+
+
+def test_a_reference_that_is_absent_is_refused_and_one_too_small_judges_nothing():
     probabilities, _, default, approved = world(np.random.default_rng(4), 100)
     with pytest.raises(DataError, match=r"received 'x'; the groups are 'g', 'r'"):
         membership_metrics(probabilities, default, approved, **RULES | {"reference_group": "x"}, seed=1)
-    with pytest.raises(DataError, match="fewer than 90 applicants"):
-        membership_metrics(probabilities, default, approved, **RULES | {"min_applicants": 90}, seed=1)
+    few = membership_metrics(probabilities, default, approved, **RULES | {"min_applicants": 90}, seed=1)
+    assert not few["judged"].any()
 
 
 def trials(runs, direct=0.0):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
 from workbench.fairness.counts import CELLS, UNIT_COSTS, Costs, checked_cells
-from workbench.fairness.groups import least_of, require_comparable
-from workbench.fairness.metrics import group_metrics
-from workbench.statistics.samples import FloatArray, raise_faults
+from workbench.fairness.groups import CROSS, NOT_KNOWN, resolve_references
+from workbench.fairness.metrics import METRIC_SCHEMA, group_metrics
+from workbench.statistics.samples import membership_faults, raise_faults
 
-ROUNDING = 1e-6
 WEIGHTED = "weighted by membership probabilities, membership drawn; "
 ASSUMED = (
     "membership is estimated: unbiased only if group and decision are unrelated among applicants with equal "
@@ -33,7 +32,9 @@ def expected_counts(probabilities: pl.DataFrame, default: ArrayLike, approved: A
             than two groups; outcomes or decisions other than 0 and 1. All faults at once, with counts.
     """
     values = probabilities.cast(pl.Float64).to_numpy()
-    raise_faults("The membership probabilities cannot be used", _faults(values, probabilities.columns))
+    raise_faults(
+        "The membership probabilities cannot be used", membership_faults(values, probabilities.columns)
+    )
     cells = checked_cells({"probabilities": probabilities.to_series()}, default, approved)
     weighted = [np.bincount(cells, weights=column, minlength=len(CELLS)) for column in values.T]
     table = pl.DataFrame(np.array(weighted), schema=dict.fromkeys(CELLS, pl.Float64))
@@ -47,6 +48,7 @@ def membership_metrics(
     approved: ArrayLike,
     *,
     reference_group: str,
+    reference_note: str = "",
     min_applicants: int,
     min_defaults: int,
     costs: Costs = UNIT_COSTS,
@@ -72,16 +74,15 @@ def membership_metrics(
     Returns the columns of `group_metrics`.
 
     Raises:
-        DataError: as `expected_counts`; a reference group that is absent, too small, or with all or none
-            approved.
+        DataError: as `expected_counts`; a reference group that is absent.
 
     Reference: Chen, Kallus, Mao, Svacha and Udell (2019), Fairness Under Unawareness, FAT* '19: 339-348.
     """
     counts = expected_counts(probabilities, default, approved)
-    require_comparable(counts, reference_group, least_of(min_applicants, min_defaults))
     metrics = group_metrics(
         counts,
         reference_group=reference_group,
+        reference_note=reference_note,
         min_applicants=min_applicants,
         min_defaults=min_defaults,
         costs=costs,
@@ -97,17 +98,68 @@ def membership_metrics(
     return metrics.with_columns(method=method, note=note)
 
 
-def _faults(values: FloatArray, groups: list[str]) -> Iterator[str]:
-    rows = values.shape[0]
-    if len(groups) < 2:
-        yield f"{len(groups)} columns of probabilities; at least 2 groups are needed"
-    for name, column in zip(groups, values.T, strict=True):
-        missing = int(np.isnan(column).sum())
-        outside = int(((column < 0) | (column > 1)).sum())
-        if missing:
-            yield f"{name} is missing in {missing} of {rows} rows"
-        if outside:
-            yield f"{name} is outside [0, 1] in {outside} of {rows} rows"
-    off = int((np.abs(values.sum(axis=1) - 1) > ROUNDING).sum())
-    if off:
-        yield f"the groups do not add up to 1 within {ROUNDING:g} in {off} of {rows} rows"
+def estimated_metrics(
+    frame: pl.DataFrame,
+    memberships: pl.DataFrame,
+    attributes: Sequence[str],
+    *,
+    references: Mapping[str, str],
+    min_applicants: int,
+    min_defaults: int,
+    costs: Costs = UNIT_COSTS,
+    level: float,
+    replicates: int,
+    seed: int,
+) -> pl.DataFrame:
+    """Return attribute and the columns of `membership_metrics` for every estimated attribute, alone and
+    crossed with each of `attributes`, whose groups are known.
+
+    A crossing "sex x community" has the probability of the community where the sex is that of the group, and
+    0 elsewhere. Two estimated attributes are not crossed: that would need their joint probabilities.
+
+    `frame`: applicant_id, default, approved and the groups of `attributes`, as `group_columns` makes them,
+    one row per applicant; `memberships`: applicant_id, attribute, group and probability, as stage data
+    writes them. Who has no probability of an attribute is left out of it, which the note says. `references`:
+    a group, or a rule, for every estimated attribute, and a group for every known one. No rows without an
+    estimate.
+
+    Raises:
+        DataError: as `resolve_references` and `expected_counts`.
+    """
+    tables, least = [], {"min_applicants": min_applicants, "min_defaults": min_defaults}
+    for name in memberships["attribute"].unique(maintain_order=True):
+        wide = memberships.filter(attribute=name).pivot("group", index="applicant_id", values="probability")
+        rows, groups = frame.join(wide, on="applicant_id", maintain_order="left"), wide.columns[1:]
+        counts = expected_counts(rows.select(groups), rows["default"], rows["approved"])
+        named = counts.select(pl.lit(name).alias("attribute"), pl.all())
+        group, note = resolve_references(named, references, **least)[name]
+        left_out = 1 - rows.height / frame.height
+        said = f"{left_out:.0%} of the applicants have no estimate and are left out" if left_out else ""
+        for known in ("", *attributes):
+            cells, crossed = (rows.select(groups), rows) if not known else _crossed(rows, known, groups)
+            metrics = membership_metrics(
+                cells,
+                crossed["default"],
+                crossed["approved"],
+                reference_group=f"{references[known]}{CROSS}{group}" if known else group,
+                reference_note="; ".join(filter(None, [note, said])),
+                costs=costs,
+                level=level,
+                replicates=replicates,
+                seed=seed,
+                **least,
+            )
+            label = f"{known}{CROSS}{name}" if known else name
+            tables.append(metrics.select(pl.lit(label).alias("attribute"), pl.all()))
+    return pl.concat(tables or [pl.DataFrame(schema={"attribute": pl.String, **METRIC_SCHEMA})])
+
+
+def _crossed(rows: pl.DataFrame, known: str, groups: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the probabilities of the crossed groups, and the rows of those whose known group is known."""
+    kept = rows.filter(pl.col(known).cast(pl.String) != NOT_KNOWN)
+    labels = kept[known].cast(pl.String)
+    return kept.select(
+        pl.when(labels == label).then(pl.col(group)).otherwise(0.0).alias(f"{label}{CROSS}{group}")
+        for label in labels.unique().sort()
+        for group in groups
+    ), kept
