@@ -4,7 +4,17 @@ import re
 
 import pytest
 
-from tests.pipeline.running import PARAMS, STATE, call, command, copied, refused, shared_run, states
+from tests.pipeline.running import (
+    PARAMS,
+    STATE,
+    call,
+    call_here,
+    command,
+    copied,
+    refused,
+    shared_run,
+    states,
+)
 from workbench.run import Run
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -62,20 +72,20 @@ def test_a_mistake_is_told_without_a_traceback(tmp_path, words, said):
         if not missing_for_gpu():
             pytest.skip("there is a GPU")
     options = ["--runs", tmp_path] if words[0] == "run" else []
-    done = call(command(*words, *options))
+    done = call_here(command(*words, *options))
     refused(done, said)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_near_study_is_named():
-    done = call(command("run", "params/smokes.yaml"))
+    done = call_here(command("run", "params/smokes.yaml"))
     refused(done, "params/smoke.yaml")
 
 
 def test_all_faults_are_told_together(tmp_path):
     words = ["--set", "data.seed=-1", "--set", "training.folds=1", "--set", "scoring.tolerence=1"]
     refused(
-        call(command("run", PARAMS, "--runs", tmp_path, *words)),
+        call_here(command("run", PARAMS, "--runs", tmp_path, *words)),
         "3 fault(s) in the parameters; nothing was run",
         "data.seed: received -1",
         "training.folds: received 1",
@@ -96,7 +106,7 @@ def test_all_faults_are_told_together(tmp_path):
     ids=lambda words: words[-1] if words[-1] != PARAMS else "params",
 )
 def test_a_usage_error(words):
-    done = call(command(*words))
+    done = call_here(command(*words))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "Usage:" in ANSI.sub("", done.stderr)
@@ -115,9 +125,11 @@ def test_a_run_id_is_a_name_and_no_path(tmp_path, run_id):
 
 def test_an_unknown_format(smoke_run):
     refused(
-        call(command("report", smoke_run, "--to", "html,docx")), "unknown format docx", "formats: html, pdf"
+        call_here(command("report", smoke_run, "--to", "html,docx")),
+        "unknown format docx",
+        "formats: html, pdf",
     )
-    refused(call(command("report", smoke_run, "--to", "")), "--to")
+    refused(call_here(command("report", smoke_run, "--to", "")), "--to")
 
 
 def test_html_alone(copy):
@@ -149,6 +161,17 @@ def test_a_clean_run_is_verified(smoke_run):
     done = call(command("verify", smoke_run))
     assert done.returncode == 0
     assert re.fullmatch(r"\d+ artifacts checked, 0 fault\(s\)\n", done.stdout)
+
+
+def test_numbers_that_are_not_those_of_the_facts_are_told(copy):
+    path = copy / "report" / "source" / "fair_lending" / "_variables.yml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("cutoff: '512'", "cutoff: '511'"), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != text
+    done = call(command("verify", copy))
+    assert done.returncode == 1
+    assert "report/fair_lending: its numbers are not what the facts say now" in " ".join(done.stdout.split())
+    assert "1 fault(s)" in done.stdout
 
 
 def test_every_fault_of_a_run_is_named(copy):

@@ -5,7 +5,7 @@ import re
 import polars as pl
 import pytest
 
-from tests.pipeline.running import call, command, copied, refused, shared_run, smoke
+from tests.pipeline.running import call, call_here, command, copied, refused, shared_run, smoke
 from workbench.params import ROOT
 from workbench.reporting import people
 from workbench.run import Run
@@ -50,8 +50,8 @@ def test_an_approved_applicant_has_a_page_without_reasons(run, tmp_path):
 
 
 def test_an_applicant_who_is_not_in_the_run_has_no_page(run, tmp_path):
-    refused(call(command("explain", run, "--applicant", 10**12)), "no such applicant in this run")
-    refused(call(command("explain", run, "--applicant", "abc")), "ids of this run are whole numbers")
+    refused(call_here(command("explain", run, "--applicant", 10**12)), "no such applicant in this run")
+    refused(call_here(command("explain", run, "--applicant", "abc")), "ids of this run are whole numbers")
 
 
 def test_every_declined_applicant_gets_a_letter_in_each_format(run, tmp_path):
@@ -76,7 +76,7 @@ def test_every_declined_applicant_gets_a_letter_in_each_format(run, tmp_path):
     ],
 )
 def test_a_wrong_letter_is_refused_and_nothing_is_written(run, tmp_path, words, said):
-    refused(call(command("letters", run, *words, "--out", tmp_path / "letters")), said)
+    refused(call_here(command("letters", run, *words, "--out", tmp_path / "letters")), said)
     assert not (tmp_path / "letters").exists()
 
 

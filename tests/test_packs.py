@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.test_requirements import ASKED
 from workbench.errors import ParamsError
 from workbench.packs import (
     ALLOWED,
@@ -23,12 +24,14 @@ from workbench.packs import (
     prohibited,
 )
 
-PACKS = ("eu", "india", "kenya", "uk", "us")
+PACKS = ("brazil", "eu", "india", "indonesia", "kenya", "nigeria", "philippines", "uk", "us")
 # The last row of each country in the catalogue; a letter after the number marks a part of a row.
 LAST = {"us": ("US", 31), "eu": ("EU", 30), "uk": ("UK", 24), "kenya": ("KE", 9), "india": ("IN", 9)}
+LAST |= {"nigeria": ("NG", 8), "brazil": ("BR", 9), "philippines": ("PH", 4), "indonesia": ("ID", 4)}
 PUBLIC = re.compile(
     r"(^|\.)(europa\.eu|ecfr\.gov|cornell\.edu|ncua\.gov|legislation\.gov\.uk|bankofengland\.co\.uk"
-    r"|rbi\.org\.in|meity\.gov\.in|kenyalaw\.org)$"
+    r"|rbi\.org\.in|meity\.gov\.in|kenyalaw\.org|fccpc\.gov\.ng|planalto\.gov\.br|privacy\.gov\.ph"
+    r"|ojk\.go\.id)$"
 )
 CATEGORIES = ["payment_history", "utility", "social_media", "health", "contacts", "bureau", "demographic"]
 DAY = date(2026, 11, 23)
@@ -81,6 +84,14 @@ def test_every_pack_is_whole(name):
     assert ids == sorted(set(ids))
     prefix, last = LAST[name]
     assert all(rule[:2] == prefix and 1 <= int(rule[3:5]) <= last for rule in ids)
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_every_row_of_the_catalogue_is_a_requirement_and_no_other_is(name):
+    prefix, last = LAST[name]
+    ids = {asked.id for asked in load_pack(name).requirements}
+    assert {f"{prefix}-{n:02}" for n in range(1, last + 1)} <= ids
+    assert all(asked[:2] == prefix for asked in ids)
 
 
 def test_no_two_packs_share_a_rule_id():
@@ -272,7 +283,7 @@ def test_unknown_categories_come_at_once_with_near_names():
 def test_an_unknown_pack_lists_those_there_are(name, hint):
     caught = error_of(FOLDER, name)
     assert caught.summary == f"pack {name}: no such pack{hint}"
-    assert caught.faults == ("packs in jurisdictions/: eu, india, kenya, uk, us",)
+    assert caught.faults == (f"packs in jurisdictions/: {', '.join(PACKS)}",)
 
 
 def test_several_unknown_packs_come_at_once():
@@ -392,3 +403,29 @@ def test_rules_of_two_countries_are_refused(tmp_path):
 
 def test_a_pack_without_rules_is_refused(tmp_path):
     assert error_of(write(tmp_path)).faults[0].startswith("rules: received []; list should have at least 1")
+
+
+# Requirements
+
+
+def test_faults_of_requirements_are_told_with_their_id(tmp_path):
+    one = yaml.safe_load(yaml.safe_dump(ASKED))
+    several = [
+        one,
+        one | {"applies_from": date(2026, 3, 31), "applies_until": None},
+        one | {"id": "ZZ-02", "evidence": ["E77"]},
+    ]
+    found = error_of(write(tmp_path, RULE, requirements=several)).faults
+    assert found[0].startswith("ZZ-02: unknown evidence E77")
+    assert found[1].startswith("ZZ-01: one version applies until 2026-03-31")
+    (missing,) = error_of(
+        write(tmp_path, RULE, requirements=[{k: one[k] for k in one if k != "source"}])
+    ).faults
+    assert missing.startswith("requirements.ZZ-01.source: missing")
+    (foreign,) = error_of(write(tmp_path, RULE, requirements=[one | {"id": "AA-01"}])).faults
+    assert "ids begin with AA, ZZ" in foreign
+
+
+@pytest.mark.parametrize(("day", "stale"), [(date(2027, 11, 23), False), (date(2027, 11, 24), True)])
+def test_a_pack_is_stale_a_year_after_it_was_checked(day, stale):
+    assert load_pack("us").is_stale(day) == stale

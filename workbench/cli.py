@@ -15,6 +15,7 @@ import typer
 
 from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge
 from workbench.errors import ParamsError, WorkbenchError, near_name
+from workbench.evidence_commands import packs, sign
 from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
     LiveProgress,
@@ -92,8 +93,11 @@ def report(
 
 
 @app.command()
-def verify(run: RunArgument) -> None:
-    """Compare every file of a run with its manifest; exit code 1 when one differs."""
+def verify(
+    run: RunArgument,
+    key: Annotated[Path | None, typer.Option(help="PEM file with the public key of who signed")] = None,
+) -> None:
+    """Compare every file of a run with its manifest, and its signature; exit code 1 when one differs."""
     opened = Run.open(run_folder(run))
     faults = [f"{name} {fault}" for name, fault in damaged(opened).items()]
     faults += [f"{name} is not in the manifest" for name in unknown_files(opened)]
@@ -102,6 +106,14 @@ def verify(run: RunArgument) -> None:
     faults += [
         f"stage {name} is {state}, not complete" for name, state in states.items() if state != "complete"
     ]
+    if not faults:
+        from workbench.reporting.report import number_faults
+
+        faults += number_faults(opened)
+    if key:
+        from workbench.provenance import signature_faults
+
+        faults += signature_faults(opened, key)
     for fault in faults:
         console.print(fault, soft_wrap=True, markup=False)
     checked = len(opened.manifest["artifacts"])
@@ -177,7 +189,7 @@ def doctor() -> None:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
 
 
-for command in (explain, letters, purge, forget):
+for command in (explain, letters, purge, forget, packs, sign):
     app.command()(command)
 
 

@@ -48,7 +48,7 @@ def letters(
     from workbench.reporting.people import run_letters
 
     opened = Run.open(run_folder(run))
-    day = _day(decided_on or opened.manifest["created"])
+    day = day_of("--on", decided_on or opened.manifest["created"])
     made = run_letters(
         opened,
         out,
@@ -94,8 +94,9 @@ def formats_of(to: str) -> tuple[Any, ...]:
     return formats
 
 
-def _day(text: str) -> date:
+def day_of(option: str, text: str) -> date:
+    """Return the day that an option names; raises ParamsError for what is none."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ParamsError(f"--on {text}: no day", ["YYYY-MM-DD is right"]) from None
+        raise ParamsError(f"{option} {text}: no day", ["YYYY-MM-DD is right"]) from None

@@ -35,22 +35,25 @@ def execute(
     output: Path,
     parameters: Mapping[str, Any],
     *,
+    draft: Path,
     kernel: Kernel,
     on_cell: OnCell,
 ) -> Timing:
     """Execute a notebook in a kernel, which ends with it; `on_cell(done, total)` is told of every cell.
 
-    The executed notebook is at `output` whatever happens. Raises StageError naming cell and cause.
+    The notebook is at `draft` while it executes, and then at `output`, also when a cell raised; who is killed
+    leaves what was at `output` as it was. Raises StageError naming cell and cause.
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     _register_engine()
-    output.parent.mkdir(parents=True, exist_ok=True)
+    for path in (output, draft):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         executed = papermill.execute_notebook(
             str(notebook),
-            str(output),
+            str(draft),
             parameters=dict(parameters),
             engine_name=_ENGINE,
             kernel_name="python3",
@@ -65,6 +68,8 @@ def execute(
         raise StageError(stage, 0, cause, str(output)) from error
     finally:
         kernel.close()
+        if draft.is_file():
+            draft.replace(output)
     return _timing(executed)
 
 

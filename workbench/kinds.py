@@ -85,3 +85,18 @@ KINDS: dict[KindName, Kind] = {
     ),
     "bureau": Kind("snapshot", {"applicant_id": "id", "recorded_time": "time"}, frozenset({"recorded_time"})),
 }
+
+Tier = Literal["low", "medium", "high"]
+"""Materiality of a model, the lowest first."""
+Role = Literal[
+    "model owner",
+    "model developer",
+    "validator",
+    "compliance officer",
+    "counsel",
+    "data protection officer",
+    "management body",
+    "security officer",
+    "engineer",
+]
+"""Who owes a statement that only a person can make."""

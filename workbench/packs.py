@@ -15,6 +15,7 @@ from workbench.errors import ParamsError, near_name
 from workbench.fields import Section
 from workbench.kinds import DataCategory
 from workbench.params import ROOT
+from workbench.requirements import Requirement, load_evidence, requirement_faults
 from workbench.yaml_reader import read_mapping
 
 FOLDER = ROOT / "params" / "jurisdictions"
@@ -87,12 +88,21 @@ class DataRule(Section):
 
 
 class Pack(Section):
-    """The rules of one jurisdiction, and the day they were last checked as a whole."""
+    """The rules and requirements of one jurisdiction, and the day they were last checked as a whole."""
 
     pack: Text
     title: Text
     checked_on: date
     rules: Annotated[list[DataRule], Field(min_length=1)]
+    requirements: list[Requirement] = Field(default_factory=list)
+
+    def in_force(self, on: date) -> list[Requirement]:
+        """Return the requirements that apply on a day."""
+        return [one for one in self.requirements if one.in_force(on)]
+
+    def is_stale(self, on: date) -> bool:
+        """Say whether the pack was last checked more than a year before a day."""
+        return (on - self.checked_on).days > 365
 
 
 def load_pack(name: str, folder: Path = FOLDER) -> Pack:
@@ -108,6 +118,8 @@ def load_pack(name: str, folder: Path = FOLDER) -> Pack:
         pack = Pack.model_validate(values)
     except ValidationError as error:
         faults += [_fault(dict(detail), values) for detail in error.errors(include_url=False)]
+    else:
+        faults += requirement_faults(pack.requirements, list(load_evidence()))
     if faults:
         raise ParamsError(f"{path}: {len(faults)} fault(s) in the pack; nothing was run", faults)
     return pack
@@ -200,7 +212,9 @@ def _pack_faults(values: Mapping[str, Any], name: str) -> list[str]:
     ids = [str(rule["id"]) for rule in entries if "id" in rule]
     if repeated := sorted({rule for rule in ids if ids.count(rule) > 1}):
         faults.append(f"rules: ids used twice: {', '.join(repeated)}; give each rule its own")
-    if len(prefixes := sorted({rule.partition("-")[0] for rule in ids})) > 1:
+    asked = values.get("requirements", [])
+    named = [str(one["id"]) for one in asked if isinstance(one, dict) and "id" in one] if asked else []
+    if len(prefixes := sorted({rule.partition("-")[0] for rule in [*ids, *named]})) > 1:
         faults.append(f"rules: ids begin with {', '.join(prefixes)}; a pack has one prefix")
     return faults
 
@@ -209,7 +223,8 @@ def _fault(detail: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     location = list(detail["loc"])
     where, received = _where(location, values), detail["input"]
     if detail["type"] == "extra_forbidden":
-        model = DataRule if location[0] == "rules" else Pack
+        parts: dict[str, type[Section]] = {"rules": DataRule, "requirements": Requirement}
+        model = parts.get(str(location[0]), Pack)
         return f"{where}: unknown key{near_name(str(location[-1]), model.model_fields)}"
     if detail["type"] == "missing":
         return f"{where}: missing; the keys are explained in params/jurisdictions/us.yaml"
@@ -222,7 +237,7 @@ def _fault(detail: Mapping[str, Any], values: Mapping[str, Any]) -> str:
 def _where(location: Sequence[Any], values: Mapping[str, Any]) -> str:
     """Name a place in a pack, a rule by its id where it has one, else by its number from 1."""
     parts = [str(part) for part in location]
-    if len(location) > 1 and location[0] == "rules":
-        rule = values["rules"][location[1]]
+    if len(location) > 1 and location[0] in ("rules", "requirements"):
+        rule = values[location[0]][location[1]]
         parts[1] = str(rule["id"]) if isinstance(rule, dict) and "id" in rule else str(location[1] + 1)
     return ".".join(parts)

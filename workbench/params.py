@@ -23,7 +23,7 @@ from workbench.fields import (
     once,
     rising,
 )
-from workbench.kinds import Issue, MonthIssue
+from workbench.kinds import Issue, MonthIssue, Role, Tier
 from workbench.model_params import TrainingParams, ValidationParams
 from workbench.sources import Name, Source, applicants_source, check_sources, judged_attributes
 
@@ -231,6 +231,17 @@ class MonitoringParams(Section):
     seed: Seed
 
 
+class Statement(Section):
+    """What a person states of a requirement, in the role that owes it, or that it does not apply and why."""
+
+    requirement: str
+    role: Role
+    author: Annotated[str, Field(min_length=1)]
+    date: Date
+    text: Annotated[str, Field(min_length=1)]
+    not_applicable: bool = False
+
+
 class ReportParams(Section):
     """What only a person can say; an empty text prints as 'not provided'."""
 
@@ -243,6 +254,9 @@ class ReportParams(Section):
     limits: list[str]
     letters: dict[str, str]
     sample_letters: Annotated[list[Name], AfterValidator(once)]
+    materiality: Tier
+    statements: list[Statement]
+    statements_from: str
     suppress_below: Annotated[int, Field(ge=0)]
 
 

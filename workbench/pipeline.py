@@ -33,8 +33,9 @@ from workbench.preflight import (
     refuse_other_key,
 )
 from workbench.private import sweep
-from workbench.run import Run, clear_scratch, describe_artifact, runs_folder
+from workbench.run import UNFINISHED, Run, clear_scratch, describe_artifact, runs_folder
 from workbench.stage import Stage
+from workbench.statements import load_statements
 from workbench.study import load_study
 
 AFTER: Mapping[str, tuple[str, ...]] = {
@@ -100,6 +101,7 @@ def run_stages(
     load_packs(study.data.packs)
     check_tables(study)
     check_letters(study)
+    load_statements(study)
     check_features(study)
     about = about_run(study)
     with Run(folder).lock():
@@ -233,10 +235,13 @@ class _Sequence:
                 notebook_path(stage),
                 output,
                 parameters,
+                draft=self.run.folder / UNFINISHED / "notebooks" / f"{stage}.ipynb",
                 kernel=self.kernels.take(notebook_path(stage)),
                 on_cell=lambda done, total: self.progress.cell(stage, done, total),
             )
         except WorkbenchError:
+            # its setup may have failed before it opened the stage: the notebook there is not the old one
+            self.run.update(lambda manifest: manifest["artifacts"].pop(f"{stage}/notebook", None))
             self.progress.ended(stage, time.perf_counter() - begun, "failed")
             raise
         seconds = time.perf_counter() - begun

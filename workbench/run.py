@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +12,14 @@ import yaml
 from filelock import FileLock, Timeout
 
 from workbench.errors import RunError, near_name
+from workbench.lines import register_lines
 from workbench.params import ROOT, STAGES, Study
 from workbench.store import digest, digest_files, read_json, sha256, write_json, write_whole
 from workbench.study import check_study
 
 MANIFEST = "manifest.json"
 PARAMS = "params.yaml"
+PROVENANCE = "provenance.json"  # who vouches for the run; workbench/provenance.py
 SCRATCH = ".scratch"  # in the folder of a stage: rows on their way
 UNFINISHED = ".unfinished"  # in the folder of a run: checkpoints and journals of stages that did not close
 FORGOTTEN = "forgotten.json"  # who is to stay out of the run, by pseudonym; workbench/retention.py
@@ -64,6 +67,8 @@ class Run:
             manifest["params_sha256"] = digest(study.model_dump())
             manifest.setdefault("stages", {})
             manifest.setdefault("artifacts", {})
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            manifest["lines"] = register_lines(manifest.get("lines", []), study, manifest["stages"], now)
             manifest |= {key: value for key, value in about.items() if key != "created"}
             manifest.setdefault("created", about.get("created"))
 
@@ -197,7 +202,12 @@ def unknown_files(run: Run) -> list[str]:
     """Return files in the run folder that the manifest does not name."""
     paths = [run.folder / entry["path"] for entry in run.manifest["artifacts"].values()]
     parts = [part for path in paths for part in parts_of(path)]
-    known = {part.relative_to(run.folder).as_posix() for part in parts} | {MANIFEST, PARAMS, FORGOTTEN}
+    known = {part.relative_to(run.folder).as_posix() for part in parts} | {
+        MANIFEST,
+        PARAMS,
+        FORGOTTEN,
+        PROVENANCE,
+    }
     found = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
     return sorted(name for name in found - known if not name.startswith((".", "report/source/")))
 

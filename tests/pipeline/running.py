@@ -4,7 +4,9 @@ Run folders are copied, never changed: a copy keeps its manifest and its fingerp
 it runs again.
 """
 
+import contextlib
 import functools
+import io
 import json
 import os
 import re
@@ -20,6 +22,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from workbench.cli import main
 from workbench.params import ROOT, STAGES
 from workbench.run import Run
 
@@ -50,6 +53,24 @@ def call(words: list[str], *, temporary: Path | None = None) -> subprocess.Compl
     return subprocess.run(
         words, capture_output=True, text=True, timeout=400, cwd=ROOT, env=environment, check=False
     )
+
+
+def call_here(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Call the command in this process: for mistakes that are refused before anything is started."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        contextlib.chdir(ROOT),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "argv", ["workbench", *words[1:]])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 @functools.cache

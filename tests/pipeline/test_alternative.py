@@ -249,8 +249,9 @@ def test_a_dropped_source_never_reaches_the_model_and_its_cost_is_measured(small
         judged_on="2026-11-23",
         on_prohibited="drop",
     )
+    few = ("--set", "training.min_calibration_defaults=30")
     for stage in ("data", "features", "training"):
-        done = made.start(study, tmp_path / "runs", "--only", stage)
+        done = made.start(study, tmp_path / "runs", "--only", stage, *few)
         assert done.returncode == 0, done.stdout + done.stderr
     made_run = tmp_path / "runs" / "alternative"
     assert not [name for name in table(made_run, "features/features").columns if name.startswith("posts_")]

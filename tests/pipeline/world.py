@@ -85,7 +85,7 @@ def start(
 def finished_study(base: Path) -> Path:
     """Run the whole study once in a session and return its run folder."""
     world = shared_world(base)
-    done = start(study_of(world, base / "studies"), base / "alternative")
+    done = start(study_of(world, base / "studies"), base / "alternative", "--to", "html,pdf")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return base / "alternative" / "alternative"

@@ -21,7 +21,12 @@ def shown(name, *rows, below=10):
     ("changes", "said"),
     [
         ({}, "yes"),
-        ({"judged": False, "note": "fewer than 50 applicants"}, "no: fewer than 50 applicants"),
+        ({"judged": False, "note": "fewer than 50 applicants"}, "no: too few applicants"),
+        (
+            {"judged": False, "note": "fewer than 50 applicants, fewer than 10 goods; undefined"},
+            "no: too few applicants, goods |",
+        ),
+        ({"judged": False, "note": "the attribute is not known"}, "no: the attribute is not known"),
         ({"judged": False, "note": ""}, "no: too few"),
         ({"method": "by definition"}, "reference group"),
     ],
@@ -58,7 +63,7 @@ def test_what_undoes_a_sign_is_told_in_its_unit(assumption, strength, said):
     row = {
         "attribute": "sex",
         "group": "a",
-        "metric": "x",
+        "metric": "selection_rate_difference",
         "value": 0.1,
         "note": "",
         "assumption": assumption,

@@ -84,10 +84,10 @@ def test_decimals():
 @pytest.mark.parametrize(
     ("low", "high", "unit", "shown"),
     [
-        (0.84, 0.9, "", "0.840 to 0.900"),
-        (-0.1, 0.05, "", "−0.100 to 0.050"),
-        (0.2, 0.25, "share", "20.0% to 25.0%"),
-        (0.0, 1, "", "0 to 1"),
+        (0.84, 0.9, "", "0.840\u00a0to\u00a00.900"),
+        (-0.1, 0.05, "", "−0.100\u00a0to\u00a00.050"),
+        (0.2, 0.25, "share", "20.0%\u00a0to\u00a025.0%"),
+        (0.0, 1, "", "0\u00a0to\u00a01"),
         (None, None, "", MISSING),
         (None, 1.0, "", MISSING),
         (0.0, None, "share", MISSING),
@@ -126,7 +126,7 @@ def groups(applicants, approved=500):
 def test_counts_outside_the_small_ones_are_shown(applicants):
     table = markdown_table(groups(applicants), COLUMNS, counts=["applicants"], suppress_below=10)
     row = stripped(table)[0]
-    assert row[1:6] == [str(applicants), "500", "50.0%", "0.900", "0.800 to 1.000"]
+    assert row[1:6] == [str(applicants), "500", "50.0%", "0.900", "0.800\u00a0to\u00a01.000"]
 
 
 @pytest.mark.parametrize("applicants", [1, 5, 9])

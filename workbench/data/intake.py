@@ -177,6 +177,11 @@ def finish_parts(
     return counts.group_by("source", maintain_order=True).sum()
 
 
+def about(opened: Mapping[str, Opened]) -> dict[str, str]:
+    """Return what each source is, by name: its kind and the study's own words."""
+    return {name: f"{item.source.kind}: {item.source.about}" for name, item in opened.items()}
+
+
 def ledger(staged: pl.DataFrame, written: pl.DataFrame) -> pl.DataFrame:
     """Return what became of the rows of each source.
 

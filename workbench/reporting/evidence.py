@@ -208,6 +208,8 @@ def _study(study: Study) -> dict[str, str]:
         "method": _METHODS[study.explanation.method],
         "suppress_below": str(study.report.suppress_below),
         "smallest_group": format_number(study.fairness.min_group_applicants, "count"),
+        "smallest_outcomes": format_number(study.fairness.min_group_defaults, "count"),
+        "materiality": study.report.materiality,
         "judged_on": escape_markdown(study.data.judged_on) or NOT_PROVIDED,
         **days,
         **given,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
@@ -143,9 +145,8 @@ def stand_ins(table: pl.DataFrame) -> Chart:
         axes.plot(
             own["for_default"], own["given_outcome"], _MARKS[at % len(_MARKS)], label=words(name), **style
         )
-    for row in known.head(_NAMED).iter_rows(named=True):
-        place = (row["for_default"], row["given_outcome"])
-        axes.annotate(words(row["feature"]), place, xytext=(4, 3), textcoords="offset points", fontsize=7)
+    for place, name in _apart(known):
+        axes.annotate(words(name), place, xytext=(4, 3), textcoords="offset points", fontsize=7)
     axes.axhline(0.5, color=GREY, linewidth=0.8)
     axes.axvline(0.5, color=GREY, linewidth=0.8)
     axes.set_xlabel("tells default within groups (AUC)")
@@ -153,6 +154,19 @@ def stand_ins(table: pl.DataFrame) -> Chart:
     axes.margins(0.15)
     axes.legend(fontsize=7)
     return figure
+
+
+def _apart(known: pl.DataFrame) -> Iterator[tuple[tuple[float, float], str]]:
+    """Give place and name of the strongest features whose names do not cover one another."""
+    columns = ["for_default", "given_outcome"]
+    wide, high = (max(float(np.ptp(known[name].to_numpy())), 0.05) for name in columns)
+    named: list[tuple[float, float]] = []
+    for x, y, name in known.select(*columns, "feature").iter_rows():
+        if len(named) < _NAMED and not any(
+            abs(x - left) < 0.3 * wide and abs(y - low) < 0.06 * high for left, low in named
+        ):
+            named.append((x, y))
+            yield (x, y), name
 
 
 @styled

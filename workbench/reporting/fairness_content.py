@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from workbench.reporting.tables import (
     text,
 )
 
+_FEW = re.compile(r"fewer than \d+ (applicants|goods|bads)")
 _CROSSED = 20  # crossings shown, the lowest ratios first
 _CROSS = " x "
 _OF_ESTIMATES = ("selection_rate", "adverse_impact_ratio", "true_positive_rate_difference")
@@ -42,7 +44,7 @@ def _alone(*names: str) -> Prepare:
 def _judged(row: dict[str, Any]) -> str:
     if row["method"] == "by definition":
         return "reference group"
-    return "yes" if row["judged"] else f"no: {escape_markdown(row['note'] or 'too few')}"
+    return "yes" if row["judged"] else f"no: {_short(row['note'])}"
 
 
 def _p_value(name: str, header: str) -> Column:
@@ -60,7 +62,13 @@ def _estimated(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _tests(row: dict[str, Any]) -> str:
-    return "yes" if row["judged"] else escape_markdown(row["note"] or "too few")
+    return "yes" if row["judged"] else f"no: {_short(row['note'])}"
+
+
+def _short(note: str) -> str:
+    """Return why a group is not judged, without the study's minimums, which the document tells once."""
+    few = _FEW.findall(note)
+    return f"too few {', '.join(dict.fromkeys(few))}" if few else escape_markdown(note or "too few")
 
 
 GROUP = [text("attribute", "Attribute"), text("group", "Group")]

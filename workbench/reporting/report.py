@@ -13,6 +13,7 @@ import polars as pl
 import yaml
 
 from workbench.errors import RunError
+from workbench.packs import FOLDER
 from workbench.params import ROOT, STAGES, Study
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
@@ -21,6 +22,8 @@ from workbench.reporting.figures import FIGURES, reads
 from workbench.reporting.letter_samples import READS, letter_samples
 from workbench.reporting.open_items import open_items, out_of_time
 from workbench.reporting.render import Renderer, render
+from workbench.reporting.requirement_pages import declared_on, requirement_pages
+from workbench.requirements import EVIDENCE
 from workbench.run import Run, describe_artifact
 from workbench.store import digest, digest_files, write_whole
 
@@ -59,12 +62,13 @@ def report_inputs(manifest: Mapping[str, Any], renderer: Renderer) -> str:
     """Return one digest of all that the report's bytes depend on."""
     read = {name: manifest["artifacts"].get(name, {}).get("sha256") for name in _reads()}
     files = [*(ROOT / "reports").rglob("*"), *(ROOT / "workbench" / "reporting").rglob("*")]
+    files += [EVIDENCE, *FOLDER.glob("*.yaml")]
     code = digest_files([path for path in files if path.is_file() and path.suffix != ".pyc"], ROOT)
     about = [
         manifest[key]
         for key in ("run_id", "created", "params_sha256", "packages", "code", "engine", "sources")
     ]
-    return digest(read, code, about, renderer, shutil.which("quarto") or "")
+    return digest(read, code, about, declared_on(manifest), renderer, shutil.which("quarto") or "")
 
 
 def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
@@ -77,6 +81,18 @@ def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
         and known.get("inputs") == report_inputs(manifest, renderer)
         and set(formats) <= set(known["formats"])
     )
+
+
+def number_faults(run: Run) -> list[str]:
+    """Return the documents of a run whose numbers are not what its facts say."""
+    folder = run.folder / STAGE / "source"
+    places = {name: folder / name / "_variables.yml" for name in DOCUMENTS if (folder / name).is_dir()}
+    text = _variables(run) if places else ""
+    return [
+        f"report/{name}: its numbers are not what the facts say now; render it again with workbench report"
+        for name, path in places.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def documents_of(run: Run) -> list[Path]:
@@ -103,10 +119,15 @@ def _copy_sources(name: str, folder: Path) -> Path:
     return source
 
 
+def _variables(run: Run) -> str:
+    """Return what the shortcodes of the documents stand for."""
+    values = evidence.variables(run.facts(), run.study, run.manifest)
+    return yaml.safe_dump(values, sort_keys=True, allow_unicode=True)
+
+
 def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], sources: Sequence[Path]) -> None:
     """Write facts, tables and figures into each project, so that each can be rendered by itself."""
-    facts = run.facts()
-    text = yaml.safe_dump(evidence.variables(facts, study, manifest), sort_keys=True, allow_unicode=True)
+    facts, text = run.facts(), _variables(run)
     frames = {name: pl.read_parquet(run.checked_path(name)) for name in _tables_read()}
     pages = _tables(frames, study.report.suppress_below) | _others(facts, study, manifest, frames)
     drawn = {name: figure.draw(frames[figure.artifact], study).svg() for name, figure in FIGURES.items()}
@@ -151,6 +172,7 @@ def _others(
         "artifacts": evidence.artifacts_table(manifest, suppress_below=below),
         "parameters": evidence.parameters_table(study),
         "packages": evidence.packages_table(manifest),
+        **requirement_pages(study, manifest, facts, [f"{STAGE}/{name}.html" for name in DOCUMENTS]),
     }
 
 

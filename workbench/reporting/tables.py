@@ -196,10 +196,10 @@ def format_number(value: Any, unit: str, decimals: int = 3) -> str:
 
 
 def format_interval(low: Any, high: Any, unit: str) -> str:
-    """Return 'low to high', or a dash where there is no interval."""
+    """Return 'low to high' on one line, or a dash where there is no interval."""
     if low is None or high is None:
         return MISSING
-    return f"{format_number(low, unit)} to {format_number(high, unit)}"
+    return f"{format_number(low, unit)}\u00a0to\u00a0{format_number(high, unit)}"
 
 
 def _complements(rows: list[Row], hidden: dict[int, set[str]], count: str, within: str) -> list[int]:

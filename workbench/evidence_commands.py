@@ -1,0 +1,70 @@
+"""The commands about what a run proves: what the packs ask, and who vouches for the run."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.commands import RunArgument, day_of
+from workbench.errors import RunError
+from workbench.packs import FOLDER, Pack, load_packs
+from workbench.progress import console
+from workbench.requirements import Requirement
+from workbench.run import Run, damaged, run_folder
+
+
+def packs(
+    names: Annotated[list[str] | None, typer.Argument(help="packs by name; all if left out")] = None,
+    on: Annotated[str, typer.Option(help="YYYY-MM-DD; today if left out")] = "",
+    against: Annotated[str, typer.Option(help="another day to compare with, YYYY-MM-DD")] = "",
+) -> None:
+    """Check the packs of the jurisdictions and list what they ask on a day, or what changes between two."""
+    known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    day = day_of("--on", on) if on else datetime.now(UTC).date()
+    other = day_of("--against", against) if against else None
+    for pack in load_packs(names or known):
+        lines = _changed(pack, *sorted((day, other))) if other else _listed(pack, day)
+        for line in lines:
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def sign(
+    run: RunArgument,
+    key: Annotated[Path, typer.Option(help="PEM file with a private key (Ed25519, ECDSA or RSA)")],
+) -> None:
+    """Sign what a run was made from and what it made: an in-toto statement in a DSSE envelope."""
+    from workbench.provenance import sign_run
+
+    opened = Run.open(run_folder(run))
+    if faults := damaged(opened):
+        raise RunError(
+            f"{opened.run_id}: a damaged run is not signed", [f"{n} {f}" for n, f in faults.items()]
+        )
+    console.print(str(sign_run(opened, key)), soft_wrap=True, markup=False)
+
+
+def _listed(pack: Pack, on: date) -> list[str]:
+    asked = pack.in_force(on)
+    later = sum(one.applies_from > on for one in pack.requirements)
+    rules = sum(rule.in_force(on) for rule in pack.rules)
+    told = f"{pack.pack}: {pack.title}, checked on {pack.checked_on}; on {on} {rules} data rule(s)"
+    lines = [f"{told} and {len(asked)} requirement(s) in force, {later} to come"]
+    if pack.is_stale(on):
+        lines.append(f"  last checked more than a year before {on}: check it before relying on it")
+    return lines + [f"  {_named(one)}, {one.clause} ({one.status})" for one in asked]
+
+
+def _changed(pack: Pack, earlier: date, later: date) -> list[str]:
+    """Return what begins and what ends after the earlier day and up to the later one."""
+    before, after = pack.in_force(earlier), pack.in_force(later)
+    lines = [f"{pack.pack}: from {earlier} to {later}"]
+    lines += [f"  - {_named(one)} until {one.applies_until}" for one in before if one not in after]
+    lines += [f"  + {_named(one)} from {one.applies_from}" for one in after if one not in before]
+    return lines if len(lines) > 1 else [f"{lines[0]}: nothing changes"]
+
+
+def _named(one: Requirement) -> str:
+    return f"{one.id}  {one.title}: {one.instrument}"

@@ -1,0 +1,115 @@
+"""The evidence matrix: what each requirement of the packs asks, what answers it, and what is still owed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
+from fnmatch import fnmatchcase
+
+import polars as pl
+
+from workbench.kinds import Tier
+from workbench.packs import Pack
+from workbench.params import Statement
+from workbench.reporting.evidence import Fact
+from workbench.requirements import TIERS, Evidence, Requirement
+
+BELOW, LACKING, OPEN, UNSETTLED = "below the line", "no evidence", "open statement", "not settled"
+EVIDENCED, NOT_ASKED, NOT_YET = "evidenced", "not applicable", "not yet in force"
+STATES = (BELOW, LACKING, UNSETTLED, OPEN, EVIDENCED, NOT_ASKED, NOT_YET)
+"""What can be said of a requirement, from the worst."""
+MATRIX = pl.Schema(
+    dict.fromkeys(("pack", "id", "title", "instrument", "clause"), pl.String)
+    | {"applies_from": pl.Date}
+    | dict.fromkeys(("status", "source", "text", "only_where", "state", "why", "owed"), pl.String)
+    | {"evidence": pl.List(pl.String)}
+)
+
+
+def requirement_matrix(
+    packs: Sequence[Pack],
+    on: date,
+    *,
+    materiality: Tier,
+    evidence: Mapping[str, Evidence],
+    facts: Sequence[Fact],
+    artifacts: Collection[str],
+    statements: Sequence[Statement],
+) -> pl.DataFrame:
+    """Return one row for each requirement in force, or to come, on a day.
+
+    State, from the worst: "below the line" (a fact that answers it does not hold its line), "no evidence" (a
+    fact or artifact is not in the run, or no run produces it), "not settled" (a line inside an interval),
+    "open statement" (a role has not stated what it owes), "evidenced"; and "not applicable" (a person says
+    why, or the model's materiality is lower than where the requirement starts) and "not yet in force".
+    `why` tells all that was found, not the worst alone; `owed` the statements that are open, by role.
+    """
+    rows = []
+    for pack in packs:
+        for one in pack.requirements:
+            if one.applies_until is not None and one.applies_until < on:
+                continue
+            state, why = _judged(one, on, materiality, evidence, facts, artifacts, statements)
+            row = one.model_dump(include={*MATRIX.names()} - {"evidence"}) | {"evidence": one.evidence}
+            owed = "; ".join(f"{role}: {text}" for role, text in _open(one, statements))
+            rows.append({"pack": pack.pack, **row, "state": state, "why": why, "owed": owed})
+    return pl.DataFrame([{name: row[name] for name in MATRIX} for row in rows], schema=MATRIX)
+
+
+def state_counts(matrix: pl.DataFrame) -> pl.DataFrame:
+    """Return pack and the number of its requirements in each state, in the order of `STATES`."""
+    counted = matrix.group_by("pack", maintain_order=True).agg(
+        pl.col("state").eq(state).sum().alias(state) for state in STATES
+    )
+    return counted.with_columns(requirements=pl.sum_horizontal(STATES))
+
+
+def answers(evidence: Evidence, facts: Sequence[Fact]) -> list[Fact]:
+    """Return the facts of a run that a kind of evidence names."""
+    return [fact for fact in facts if any(fnmatchcase(fact["id"], pattern) for pattern in evidence.facts)]
+
+
+def _judged(
+    one: Requirement,
+    on: date,
+    materiality: Tier,
+    evidence: Mapping[str, Evidence],
+    facts: Sequence[Fact],
+    artifacts: Collection[str],
+    statements: Sequence[Statement],
+) -> tuple[str, str]:
+    if one.applies_from > on:
+        return NOT_YET, f"from {one.applies_from}"
+    if said := [s for s in statements if s.requirement == one.id and s.not_applicable]:
+        return NOT_ASKED, f"{said[0].text} ({said[0].role}, {said[0].author}, {said[0].date})"
+    if TIERS.index(one.tier) > TIERS.index(materiality):
+        return NOT_ASKED, f"asked of models of {one.tier} materiality, this one is {materiality}"
+    found = {
+        BELOW: _lines(one, evidence, facts, "no"),
+        LACKING: list(_missing(one, evidence, facts, artifacts)),
+        UNSETTLED: _lines(one, evidence, facts, "unknown"),
+        OPEN: sorted({role for role, _ in _open(one, statements)}),
+    }
+    told = [f"{state}: {', '.join(what)}" for state, what in found.items() if what]
+    return next((state for state, what in found.items() if what), EVIDENCED), "; ".join(told)
+
+
+def _lines(one: Requirement, evidence: Mapping[str, Evidence], facts: Sequence[Fact], met: str) -> list[str]:
+    named = {fact["id"]: fact for code in one.evidence for fact in answers(evidence[code], facts)}
+    return [name for name, fact in named.items() if fact["met"] == met]
+
+
+def _missing(
+    one: Requirement, evidence: Mapping[str, Evidence], facts: Sequence[Fact], artifacts: Collection[str]
+) -> Iterable[str]:
+    ids = [fact["id"] for fact in facts]
+    for code in one.evidence:
+        kind = evidence[code]
+        yield from (f for f in kind.facts if not any(fnmatchcase(name, f) for name in ids))
+        yield from (name for name in kind.artifacts if name not in artifacts)
+        yield from kind.lacking
+
+
+def _open(one: Requirement, statements: Sequence[Statement]) -> list[tuple[str, str]]:
+    given = {(s.requirement, s.role) for s in statements}
+    return [(owed.role, owed.text) for owed in one.statements if (one.id, owed.role) not in given]
