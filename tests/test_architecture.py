@@ -25,17 +25,18 @@ PACKAGE = ROOT / "workbench"
 LAYERS = (
     ("errors", "kinds"),
     ("sources", "yaml_reader", "engine", "privacy", "fields"),
-    ("model_params",),
+    ("model_params", "report_params"),
     ("params",),
-    ("study", "packs", "reason_texts", "statistics", "store", "private", "facts", "scorer", "journal"),
+    ("study", "requirements", "packs", "statements", "lines", "reason_texts"),
+    ("statistics", "store", "private", "facts", "scorer", "journal"),
     ("run",),
-    ("stage", "retention", "world"),
+    ("stage", "retention", "provenance", "world"),
     STAGES,
     ("reporting",),
     ("fingerprint", "kernels", "execute", "preflight"),
     ("pipeline", "profile", "roles", "template"),
     ("progress", "doctor"),
-    ("commands",),
+    ("commands", "evidence_commands"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -23,8 +23,9 @@ from workbench.fields import (
     once,
     rising,
 )
-from workbench.kinds import Issue, MonthIssue, Role, Tier
+from workbench.kinds import Issue, MonthIssue
 from workbench.model_params import TrainingParams, ValidationParams
+from workbench.report_params import ReportParams
 from workbench.sources import Name, Source, applicants_source, check_sources, judged_attributes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -229,35 +230,6 @@ class MonitoringParams(Section):
     level: Level
     replicates: Replicates
     seed: Seed
-
-
-class Statement(Section):
-    """What a person states of a requirement, in the role that owes it, or that it does not apply and why."""
-
-    requirement: str
-    role: Role
-    author: Annotated[str, Field(min_length=1)]
-    date: Date
-    text: Annotated[str, Field(min_length=1)]
-    not_applicable: bool = False
-
-
-class ReportParams(Section):
-    """What only a person can say; an empty text prints as 'not provided'."""
-
-    title: str
-    notice: str
-    owner: str
-    purpose: str
-    restrictions: str
-    population: str
-    limits: list[str]
-    letters: dict[str, str]
-    sample_letters: Annotated[list[Name], AfterValidator(once)]
-    materiality: Tier
-    statements: list[Statement]
-    statements_from: str
-    suppress_below: Annotated[int, Field(ge=0)]
 
 
 class Study(Section):

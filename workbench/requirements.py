@@ -14,7 +14,7 @@ from workbench.kinds import Role, Tier
 from workbench.params import ROOT
 from workbench.yaml_reader import read_mapping
 
-EVIDENCE = ROOT / "params" / "evidence.yaml"
+EVIDENCE = ROOT / "params" / "evidence" / "kinds.yaml"
 TIERS: tuple[Tier, ...] = get_args(Tier)
 Checked = Literal["P", "Q", "S", "M"]
 """Primary text seen, seen as a quotation, secondary source, from memory."""
@@ -34,7 +34,8 @@ class Requirement(Section):
     """What an instrument asks of a model, from `applies_from` to `applies_until`, both days included.
 
     `tier`: the lowest materiality from which it is asked; `only_where`: the condition under which it applies
-    at all, for a person to judge; `evidence`: codes of params/evidence.yaml; `tests`: codes of the catalogue.
+    at all, for a person to judge; `evidence`: codes of params/evidence/kinds.yaml; `tests`: the
+    catalogue's own.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Z]{2}-\d{2}[a-z]?$")]

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from workbench.errors import ParamsError, near_name
 from workbench.kinds import Role
 from workbench.packs import load_packs
-from workbench.params import ROOT, Statement, Study
+from workbench.params import ROOT, Study
+from workbench.report_params import Statement
 from workbench.requirements import Requirement
 from workbench.yaml_reader import parse_yaml
 

@@ -173,7 +173,7 @@ def test_a_small_group_is_not_compared_with_the_reference(size, hidden):
     )
     rows = printed("data_representativeness", frame)
     assert len([row for row in rows if row[3] == "–"]) == hidden
-    assert rows[2][3:] == ["60.0%", "10.0% to 70.0%", "30.0%", "−1.2%"]
+    assert rows[2][3:] == ["60.0%", "10.0%\u00a0to\u00a070.0%", "30.0%", "−1.2%"]
 
 
 def test_a_group_of_nobody_and_a_group_without_a_reference_are_shown():
@@ -181,7 +181,7 @@ def test_a_group_of_nobody_and_a_group_without_a_reference_are_shown():
     beside = {"reference": [0.01, None], "difference": [-0.01, None]}
     frame = groups(0, 40).drop("holdout").with_columns(pl.DataFrame(figures | beside))
     rows = [row[2:] for row in printed("data_representativeness", frame)]
-    assert rows == [["0", "0.0%", "0.0% to 0.2%", "1.0%", "−1.0%"], ["40", "–", "–", "–", "–"]]
+    assert rows == [["0", "0.0%", "0.0%\u00a0to\u00a00.2%", "1.0%", "−1.0%"], ["40", "–", "–", "–", "–"]]
 
 
 def test_topics_are_told_by_their_words():

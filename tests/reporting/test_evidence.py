@@ -51,7 +51,7 @@ FACTS = [HELD, NOT_HELD, NOT_SETTLED, WITHOUT_LINE]
 
 def test_each_fact_is_a_variable():
     values = evidence.variables(FACTS, study(), MANIFEST)["validation"]
-    assert (values["auc"], values["auc_interval"]) == ("0.800", "0.770 to 0.830")
+    assert (values["auc"], values["auc_interval"]) == ("0.800", "0.770\u00a0to\u00a00.830")
     assert (values["auc_line"], values["auc_met"]) == ("at least 0.750", "held")
     assert (values["slope_line"], values["slope_met"]) == ("0.900 to 1.100", "not held")
     assert (values["gain_line"], values["gain_met"]) == ("at least 0", "not settled")
@@ -107,7 +107,7 @@ def test_an_empty_notice_is_an_open_item_or_says_so():
 def test_the_lines_have_their_source_and_outcome():
     rows = evidence.lines_table(FACTS).splitlines()
     assert len(rows) == 2 + 3
-    assert rows[2] == "| About auc | 0.800 | 0.770 to 0.830 | at least 0.750 (own) | held |"
+    assert rows[2] == "| About auc | 0.800 | 0.770\u00a0to\u00a00.830 | at least 0.750 (own) | held |"
     assert rows[3].endswith("| **not held** |")
     assert evidence.lines_table([WITHOUT_LINE]).splitlines()[2] == "| none | – | – | – | – |"
 
@@ -115,7 +115,7 @@ def test_the_lines_have_their_source_and_outcome():
 def test_every_fact_is_in_the_appendix_with_its_method():
     rows = evidence.facts_table(FACTS).splitlines()
     assert len(rows) == 2 + len(FACTS)
-    assert rows[2] == "| validation.auc | About auc | 0.800 | 0.770 to 0.830 | bootstrap |"
+    assert rows[2] == "| validation.auc | About auc | 0.800 | 0.770\u00a0to\u00a00.830 | bootstrap |"
     assert rows[5].endswith("| – | – |")
 
 

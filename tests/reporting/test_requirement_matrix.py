@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.test_requirements import asked
-from workbench.params import Statement
+from workbench.report_params import Statement
 from workbench.reporting.requirement_matrix import (
     BELOW,
     EVIDENCED,

@@ -10,7 +10,7 @@ import polars as pl
 
 from workbench.kinds import Tier
 from workbench.packs import Pack
-from workbench.params import Statement
+from workbench.report_params import Statement
 from workbench.reporting.evidence import Fact
 from workbench.requirements import TIERS, Evidence, Requirement
 

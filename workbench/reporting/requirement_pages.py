@@ -15,6 +15,7 @@ from workbench.reporting.markdown import escape_markdown
 from workbench.reporting.requirement_matrix import (
     NOT_ASKED,
     NOT_YET,
+    OPEN,
     STATES,
     answers,
     requirement_matrix,
@@ -97,26 +98,33 @@ def _matrix_table(matrix: pl.DataFrame, *, linked: bool = True) -> str:
     """Return the matrix; `linked` where the table of the evidence stands in the same document."""
     rows = [
         {
-            "id": f"[{row['id']}]{{.unbroken}}",
-            "asks": f"**{escape_markdown(row['title'])}.** {escape_markdown(row['text'])}"
-            + (f" Only where {escape_markdown(row['only_where'])}." if row["only_where"] else ""),
-            "law": f"{escape_markdown(row['instrument'])}, {escape_markdown(row['clause'])}; from "
-            f"{row['applies_from']} ({_MARKS[row['status']]})",
-            "state": f"**{row['state']}**" if row["state"] not in (NOT_ASKED, NOT_YET) else row["state"],
-            "evidence": " ".join(_code(code, linked) for code in row["evidence"]) or MISSING,
-            "found": escape_markdown("; ".join(filter(None, [row["why"], _owed(row["owed"])]))) or MISSING,
+            "asks": f"**{row['id']} {escape_markdown(row['title'])}.** {_asked(row)}",
+            "state": f"{_state(row['state'])} {' '.join(_code(code, linked) for code in row['evidence'])}",
+            "found": "; ".join(filter(None, [_found(row["why"]), escape_markdown(row["owed"])])) or MISSING,
         }
         for row in matrix.iter_rows(named=True)
     ]
-    return plain_table(rows, ["Id", "What it asks", "Instrument", "State", "Evidence", "Found and owed"])
+    return plain_table(rows, ["What is asked", "State, evidence", "Found, and owed by whom"])
+
+
+def _asked(row: Mapping[str, Any]) -> str:
+    """Return what is asked, where it stands, from when, how far it was checked, and under what condition."""
+    asked, *where = (escape_markdown(row[name]) for name in ("text", "instrument", "clause"))
+    only = f" Only where {escape_markdown(row['only_where'])}." if row["only_where"] else ""
+    return f"{asked} *{', '.join(where)}; from {row['applies_from']} ({_MARKS[row['status']]}).*{only}"
+
+
+def _state(state: str) -> str:
+    return state if state in (NOT_ASKED, NOT_YET) else f"**{state}**"
+
+
+def _found(why: str) -> str:
+    """Return what was found, without the roles that owe a statement: what they owe stands beside it."""
+    return escape_markdown("; ".join(part for part in why.split("; ") if not part.startswith(OPEN)))
 
 
 def _code(code: str, linked: bool) -> str:
     return f"[{code}](#evidence-{code.lower()})" if linked else code
-
-
-def _owed(text: str) -> str:
-    return f"owed: {text}" if text else ""
 
 
 def _evidence_table(evidence: Mapping[str, Evidence], facts: Sequence[Fact], below: int) -> str:

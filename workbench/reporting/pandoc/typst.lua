@@ -69,6 +69,11 @@ local function soften(cell)
   cell.contents = cell.contents:walk { Str = part, Code = part }
 end
 
+-- A long cell asks for more, a very long one for less than its length: it may have more lines.
+local function weight(length)
+  return length <= LONGEST_CELL and length or LONGEST_CELL + 6 * math.sqrt(length - LONGEST_CELL)
+end
+
 local function measured(rows, columns)
   local words, cells = {}, {}
   for column = 1, columns do words[column], cells[column] = 1, 1 end
@@ -77,7 +82,7 @@ local function measured(rows, columns)
       local text = stringify(cell.contents)
       if #text >= LONG_WORD and text:match(BREAK) then soften(cell) end
       words[column] = math.max(words[column], longest_word(text))
-      cells[column] = math.min(LONGEST_CELL, math.max(cells[column], utf8.len(text) or #text))
+      cells[column] = math.max(cells[column], weight(utf8.len(text) or #text))
     end
   end
   return words, cells
