@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import explanation, fairness, model, reasons
+from benchmarks import alternatives, explanation, fairness, model, reasons
 from benchmarks.features import APPLICANTS, EVENTS, features_pandas, features_polars
 from benchmarks.measure import Work
 
@@ -169,6 +169,14 @@ CASES = (
         f"MetricFrame (1 replicate, {fairness.BOOTED_ROWS:,} rows, 1 of 15 groupings, scaled)",
         fairness.metrics_fairlearn,
         fairness.SCALE,
+    ),
+    Case(
+        f"{alternatives.CANDIDATES} alternatives, {alternatives.FITTED:,} + {alternatives.JUDGED:,} rows",
+        "searched and judged",
+        alternatives.search_ours,
+        f"Fairlearn's GridSearch, not judged ({alternatives.GRID} of {alternatives.CANDIDATES}, scaled)",
+        alternatives.search_fairlearn,
+        alternatives.CANDIDATES / alternatives.GRID,
     ),
     Case(
         f"training, {model.TRAINED:,} x {model.FEATURES}, {model.ROUNDS} rounds",

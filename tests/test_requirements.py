@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from workbench.packs import FOLDER, load_packs
 from workbench.params import ROOT
+from workbench.reporting.report import DOCUMENTS
 from workbench.requirements import Requirement, load_evidence, requirement_faults
 
 ASKED = {
@@ -88,7 +89,7 @@ def test_evidence_that_is_unknown_is_told_with_its_requirement():
 def test_evidence_names_what_a_run_writes():
     page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
     known = set(re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)) | {"manifest"}
-    known |= {f"report/{name}.html" for name in ("model_risk", "fair_lending")}
+    known |= {f"report/{name}.html" for name in DOCUMENTS}
     for code, kind in load_evidence().items():
         assert set(kind.artifacts) <= known, code
         assert kind.facts or kind.artifacts or kind.lacking, code

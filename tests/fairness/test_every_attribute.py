@@ -51,6 +51,8 @@ def tables():
     few = {"min_applicants": 30, "level": 0.95}
     yield "scores", every.score_metrics(FRAME, REFERENCES, **LEAST, **DRAWING)
     yield "distributions", every.score_distributions(FRAME, REFERENCES, edges=np.array([450.0, 500.0]))
+    bands = np.array([0.1, 0.2])
+    yield "calibrations", every.calibrations(FRAME, REFERENCES, edges=bands, **few)
     yield "cutoffs", every.over_cutoffs(FRAME, REFERENCES, **RATES, **LEAST, **DRAWING)
     yield "strata", every.given_strata(FRAME, REFERENCES, **few)
     yield "segments", every.by_segment(FRAME, REFERENCES, ["tier"], **few)

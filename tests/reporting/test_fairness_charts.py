@@ -27,6 +27,16 @@ def distributions(sizes=(40, 60, 4)):
     return pl.DataFrame(rows)
 
 
+def calibration(size=40):
+    rows = [
+        {"attribute": "sex", "group": group, "band": band, "applicants": size,
+         "expected_default_rate": band / 10, "observed_default_rate": band / 9, "low": band / 12,
+         "high": band / 7}
+        for group in ("female", "male") for band in (1, 2, 3)
+    ]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
 def disparity(sizes=(-0.035, 0.01)):
     rows = [
         {"attribute": "sex", "group": group, "of": of, "feature": feature, "contribution": size * scale,
@@ -62,6 +72,7 @@ def candidates():
 DRAWN = {
     "cutoffs": (lambda table: charts.cutoffs(table, line=LINE), cutoffs()),
     "distributions": (lambda table: charts.distributions(table, below=10), distributions()),
+    "calibration": (lambda table: charts.calibration(table, below=10), calibration()),
     "carried": (charts.carried, disparity()),
     "stand_ins": (charts.stand_ins, given_outcome()),
     "alternatives": (charts.alternatives, candidates()),
@@ -97,6 +108,7 @@ def test_a_table_without_rows_says_so(name):
     [
         ("cutoffs", lambda table: table.with_columns(judged=pl.lit(value=False))),
         ("distributions", lambda table: table.with_columns(applicants=1)),
+        ("calibration", lambda table: table.with_columns(applicants=9)),
         ("carried", lambda table: table.filter(pl.col("of") == "margin")),
         ("stand_ins", lambda table: table.with_columns(for_default=pl.lit(None, pl.Float64))),
     ],

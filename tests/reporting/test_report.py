@@ -114,6 +114,12 @@ def test_the_pdf_is_a_document_and_not_a_book(run):
     assert facts["Title"].strip() == run.study.report.title
 
 
+def test_the_model_card_has_two_pages(run, pdf_pages):
+    pages = pdf_pages(run.folder / "report" / "model_card.pdf")
+    assert len([page for page in pages if page.strip()]) == 2
+    assert "Contents" not in pages[0]
+
+
 def test_the_page_fetches_nothing(page):
     for tag, attributes in Page(page).elements:
         for name in ("src", "href", "srcset", "data", "poster", "xlink:href"):

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from numpy.typing import ArrayLike
 
-from workbench.fairness.accuracy import group_accuracy
+from workbench.fairness.accuracy import group_accuracy, group_calibration
 from workbench.fairness.conditional import conditional_comparison
 from workbench.fairness.cutoffs import cutoff_metrics
 from workbench.fairness.groups import NOT_KNOWN, Reference
@@ -71,6 +71,23 @@ def score_distributions(frame: pl.DataFrame, references: References, *, edges: F
     """Return the rows of `score_distribution`, with attribute in front, for a chart."""
     return _each(
         frame, references, lambda rows, group, _: score_distribution(rows["score"], group, edges=edges)
+    )
+
+
+def calibrations(
+    frame: pl.DataFrame,
+    references: References,
+    *,
+    edges: FloatArray,
+    min_applicants: int,
+    level: float,
+) -> pl.DataFrame:
+    """Return the rows of `group_calibration`, with attribute in front, for a chart."""
+    options: dict[str, Any] = {"edges": edges, "min_applicants": min_applicants, "level": level}
+    return _each(
+        frame,
+        references,
+        lambda rows, group, _: group_calibration(rows["default"], rows["prob_default"], group, **options),
     )
 
 

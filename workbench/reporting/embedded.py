@@ -113,6 +113,8 @@ def _reading(project: Project, metadata: Path) -> list[str]:
 
 
 def _contents(project: Project) -> list[str]:
+    if project.metadata.get("toc") is False:
+        return ["--standalone"]
     return ["--standalone", "--toc", f"--toc-depth={int(project.metadata.get('toc-depth', 2))}"]
 
 

@@ -41,14 +41,10 @@ def cutoffs(table: pl.DataFrame, *, line: float) -> Chart:
     rows = table.filter(
         pl.col("metric") == "adverse_impact_ratio", "judged", pl.col("method") != "by definition"
     )
-    names = rows["attribute"].unique(maintain_order=True).to_list()
-    if not names:
+    if not rows.height:
         return nothing_to_draw()
-    figure, panels = new_grid(
-        -(-len(names) // _COLUMNS), _COLUMNS, height=0.4 + 2.6 * -(-len(names) // _COLUMNS)
-    )
-    for axes, name in zip(panels, names, strict=False):
-        own = rows.filter(pl.col("attribute") == name)
+    figure, panels = _panels(rows)
+    for axes, own in panels:
         groups = own["group"].unique(maintain_order=True).to_list()
         for at, group in enumerate(groups):
             part = own.filter(pl.col("group") == group).sort("approval_rate")
@@ -61,12 +57,10 @@ def cutoffs(table: pl.DataFrame, *, line: float) -> Chart:
             axes.plot(beside, part["value"], marker=marker, color=color, markersize=4, label=words(group))
         axes.axhline(1, color=GREY, linewidth=0.8)
         axes.axhline(line, color=RED, linestyle="--", linewidth=1)
-        axes.set_title(words(name), fontsize=9, loc="left")
         axes.set_xlabel("approved of the development sample")
         axes.set_ylabel("adverse impact ratio")
         axes.xaxis.set_major_formatter("{x:.0%}")
         axes.legend(fontsize=7)
-    _hide(panels[len(names) :])
     return figure
 
 
@@ -78,14 +72,10 @@ def distributions(table: pl.DataFrame, *, below: int) -> Chart:
     """
     large = pl.col("applicants").sum().over("attribute", "group") >= below
     known = table.filter(large, pl.col("score_up_to").is_not_null())
-    names = known["attribute"].unique(maintain_order=True).to_list()
-    if not names:
+    if not known.height:
         return nothing_to_draw()
-    figure, panels = new_grid(
-        -(-len(names) // _COLUMNS), _COLUMNS, height=0.4 + 2.6 * -(-len(names) // _COLUMNS)
-    )
-    for axes, name in zip(panels, names, strict=False):
-        own = known.filter(pl.col("attribute") == name)
+    figure, panels = _panels(known)
+    for axes, own in panels:
         for at, group in enumerate(own["group"].unique(maintain_order=True).to_list()):
             part = own.filter(pl.col("group") == group).sort("bin")
             style: dict[str, Any] = {
@@ -95,12 +85,43 @@ def distributions(table: pl.DataFrame, *, below: int) -> Chart:
             axes.plot(
                 part["score_up_to"], part["cumulative_share"], label=words(group), linewidth=1.4, **style
             )
-        axes.set_title(words(name), fontsize=9, loc="left")
         axes.set_xlabel("score (points)")
         axes.set_ylabel("share with at most this score")
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.legend(fontsize=7)
-    _hide(panels[len(names) :])
+    return figure
+
+
+@styled
+def calibration(table: pl.DataFrame, *, below: int) -> Chart:
+    """Draw observed over expected default rates by band of the PD, one panel for each attribute.
+
+    Bands of fewer than `below` applicants are left out.
+    """
+    rows = table.filter(pl.col("applicants") >= below, pl.col("observed_default_rate").is_not_null())
+    if not rows.height:
+        return nothing_to_draw()
+    figure, panels = _panels(rows)
+    for axes, own in panels:
+        highest = float(own.select(pl.max_horizontal("expected_default_rate", "high").max()).item())
+        axes.plot([0, highest], [0, highest], color=GREY, linewidth=0.8)
+        for at, (group, part) in enumerate(own.group_by("group", maintain_order=True)):
+            color, marker = _COLOURS[at % len(_COLOURS)], _MARKS[at % len(_MARKS)]
+            expected = part["expected_default_rate"]
+            axes.vlines(expected, part["low"], part["high"], color=color, linewidth=1)
+            axes.plot(
+                expected,
+                part["observed_default_rate"],
+                marker,
+                color=color,
+                markersize=4,
+                label=words(group[0]),
+            )
+        axes.set_xlabel("expected default rate")
+        axes.set_ylabel("observed default rate")
+        axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.legend(fontsize=7)
     return figure
 
 
@@ -205,6 +226,19 @@ def alternatives(table: pl.DataFrame) -> Chart:
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside upper center", ncols=3, fontsize=7)
     return figure
+
+
+def _panels(rows: pl.DataFrame) -> tuple[Chart, list[tuple[Axes, pl.DataFrame]]]:
+    """Return a chart with a titled panel for each attribute, and beside each its rows."""
+    names = rows["attribute"].unique(maintain_order=True).to_list()
+    lines = -(-len(names) // _COLUMNS)
+    figure, panels = new_grid(lines, _COLUMNS, height=0.4 + 2.6 * lines)
+    _hide(panels[len(names) :])
+    for axes, name in zip(panels, names, strict=False):
+        axes.set_title(words(name), fontsize=9, loc="left")
+    return figure, [
+        (axes, rows.filter(pl.col("attribute") == name)) for axes, name in zip(panels, names, strict=False)
+    ]
 
 
 def _hide(panels: list[Axes]) -> None:

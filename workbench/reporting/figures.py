@@ -71,6 +71,10 @@ FIGURES: Mapping[str, Figure] = {
         "fairness/distributions",
         lambda table, study: fairness_charts.distributions(table, below=study.report.suppress_below),
     ),
+    "fairness_calibration": Figure(
+        "fairness/calibration",
+        lambda table, study: fairness_charts.calibration(table, below=study.report.suppress_below),
+    ),
     "fairness_carried": Figure("fairness/disparity", lambda table, _: fairness_charts.carried(table)),
     "fairness_proxies": Figure("fairness/given_outcome", lambda table, _: fairness_charts.stand_ins(table)),
     "fairness_alternatives": Figure(

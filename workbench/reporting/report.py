@@ -27,7 +27,11 @@ from workbench.requirements import EVIDENCE
 from workbench.run import Run, describe_artifact
 from workbench.store import digest, digest_files, write_whole
 
-DOCUMENTS = {"model_risk": "The model-risk report", "fair_lending": "The fair-lending report"}
+DOCUMENTS = {
+    "model_risk": "The model-risk report",
+    "fair_lending": "The fair-lending report",
+    "model_card": "The model card",
+}
 """The Quarto projects in reports/, each a document of its own over the same numbers, tables and figures."""
 STAGE = "report"
 
@@ -162,6 +166,10 @@ def _others(
         "lines": evidence.lines_table(facts, suppress_below=below),
         "fairness_lines": evidence.lines_table(
             (fact for fact in facts if fact["id"].startswith("fairness.")), suppress_below=below
+        ),
+        "card_lines": evidence.lines_table(
+            (fact for fact in facts if fact["id"].startswith(("validation.", "monitoring."))),
+            suppress_below=below,
         ),
         "open_items": open_items(facts, study, frames),
         "out_of_time": out_of_time(frames["data/samples_table"], study),
