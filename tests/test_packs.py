@@ -393,7 +393,7 @@ def test_a_rule_may_end_on_its_first_day_and_not_before(tmp_path):
     first = RULE["applies_from"]
     assert load_pack("zz", write(tmp_path, {"applies_until": first})).rules[0].in_force(first)
     (fault,) = error_of(write(tmp_path, {"applies_until": first - timedelta(days=1)})).faults
-    assert fault.endswith("a rule does not end before it applies (2026-03-01)")
+    assert fault.endswith("nothing ends before it applies (2026-03-01)")
 
 
 def test_rules_of_two_countries_are_refused(tmp_path):

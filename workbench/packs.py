@@ -15,7 +15,7 @@ from workbench.errors import ParamsError, near_name
 from workbench.fields import Section
 from workbench.kinds import DataCategory
 from workbench.params import ROOT
-from workbench.requirements import Requirement, load_evidence, requirement_faults
+from workbench.requirements import Dated, Requirement, load_evidence, requirement_faults
 from workbench.yaml_reader import read_mapping
 
 FOLDER = ROOT / "params" / "jurisdictions"
@@ -34,7 +34,7 @@ _SCHEMA = {name: pl.Date if name == "applies_from" else pl.String for name in _N
 Text = Annotated[str, Field(min_length=1)]
 
 
-class DataRule(Section):
+class DataRule(Dated):
     """A rule about data categories, in force from `applies_from` to `applies_until`, both days included.
 
     `status` says how far it was checked: P primary text seen, Q seen as a quotation, S secondary source,
@@ -48,8 +48,6 @@ class DataRule(Section):
     role: Text | None = Field(default=None, validate_default=True)
     instrument: Text
     clause: Text
-    applies_from: date
-    applies_until: date | None
     source: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+\.[a-z]+(/\S*)?$")]
     status: Literal["P", "Q", "S", "M"]
     checked_on: date
@@ -68,17 +66,6 @@ class DataRule(Section):
         if (role is not None) != (info.data.get("effect") == "conditional") and "effect" in info.data:
             raise ValueError("a conditional rule, and no other, names the role that owes the statement")
         return role
-
-    @field_validator("applies_until")
-    @classmethod
-    def _not_before(cls, until: date | None, info: ValidationInfo) -> date | None:
-        if until is not None and until < info.data.get("applies_from", until):
-            raise ValueError(f"a rule does not end before it applies ({info.data['applies_from']})")
-        return until
-
-    def in_force(self, on: date) -> bool:
-        """Say whether the rule applies on a day."""
-        return self.applies_from <= on and (self.applies_until is None or on <= self.applies_until)
 
     def verdict(self, *, consent: bool) -> str:
         """Return what the rule means for a source that has a consent column, or has none."""

@@ -30,7 +30,25 @@ class Owed(Section):
     text: Text
 
 
-class Requirement(Section):
+class Dated(Section):
+    """What applies from a first day to a last one, both included; null: no end is known."""
+
+    applies_from: date
+    applies_until: date | None
+
+    @field_validator("applies_until")
+    @classmethod
+    def _not_before(cls, until: date | None, info: ValidationInfo) -> date | None:
+        if until is not None and until < info.data.get("applies_from", until):
+            raise ValueError(f"nothing ends before it applies ({info.data['applies_from']})")
+        return until
+
+    def in_force(self, on: date) -> bool:
+        """Say whether it applies on a day."""
+        return self.applies_from <= on and (self.applies_until is None or on <= self.applies_until)
+
+
+class Requirement(Dated):
     """What an instrument asks of a model, from `applies_from` to `applies_until`, both days included.
 
     `tier`: the lowest materiality from which it is asked; `only_where`: the condition under which it applies
@@ -42,8 +60,6 @@ class Requirement(Section):
     title: Text
     instrument: Text
     clause: Text
-    applies_from: date
-    applies_until: date | None
     date_status: Checked
     tier: Tier
     only_where: str
@@ -54,17 +70,6 @@ class Requirement(Section):
     status: Checked
     checked_on: date
     text: Text
-
-    @field_validator("applies_until")
-    @classmethod
-    def _not_before(cls, until: date | None, info: ValidationInfo) -> date | None:
-        if until is not None and until < info.data.get("applies_from", until):
-            raise ValueError(f"a requirement does not end before it applies ({info.data['applies_from']})")
-        return until
-
-    def in_force(self, on: date) -> bool:
-        """Say whether it applies on a day."""
-        return self.applies_from <= on and (self.applies_until is None or on <= self.applies_until)
 
 
 class Evidence(Section):
