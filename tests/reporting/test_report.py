@@ -120,6 +120,18 @@ def test_the_model_card_has_two_pages(run, pdf_pages):
     assert "Contents" not in pages[0]
 
 
+def test_a_page_without_contents_uses_the_width_of_a_desk(run, dom, tmp_path):
+    width = "document.getElementById('main-text').clientWidth"
+    tell = f"<script>parent.postMessage({width}, '*')</script></body>"
+    page = (run.folder / "report" / "model_card.html").read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(page.replace("</body>", tell), encoding="utf-8")
+    listen = "<script>onmessage = message => document.title = message.data</script>"
+    frame = '<iframe src="page.html" style="width:1300px;height:800px;border:0"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<!doctype html><title>none</title>{listen}{frame}")
+    found = re.search(r"<title>(\d+)</title>", dom(tmp_path / "frame.html"))
+    assert 800 <= int(found[1]) <= 1000
+
+
 def test_the_page_fetches_nothing(page):
     for tag, attributes in Page(page).elements:
         for name in ("src", "href", "srcset", "data", "poster", "xlink:href"):
