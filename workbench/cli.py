@@ -50,7 +50,7 @@ def run(
         str | None, typer.Option(help="name of the run folder; the study's name if left out")
     ] = None,
     runs: Annotated[Path | None, typer.Option(help="folder that holds the runs")] = None,
-    to: Annotated[str, typer.Option(help="formats of the report, separated by commas")] = "html,pdf",
+    to: Annotated[str, typer.Option(help="formats of the documents: html, pdf, docx")] = "html,pdf",
 ) -> None:
     """Run a study from raw data to the report; what did not change is not run again."""
     from workbench.pipeline import run_stages
@@ -80,7 +80,7 @@ def run(
 @app.command()
 def report(
     run: RunArgument,
-    to: Annotated[str, typer.Option(help="formats, separated by commas")] = "html,pdf",
+    to: Annotated[str, typer.Option(help="formats: html, pdf, docx")] = "html,pdf",
     renderer: Annotated[RendererName, typer.Option(help="who renders")] = "auto",
 ) -> None:
     """Render the report of a complete run again."""

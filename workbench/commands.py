@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,7 +56,7 @@ def letters(
         notice=notice,
         language=language,
         decided_on=day,
-        formats=formats_of(to),
+        formats=formats_of(to, ("html", "pdf")),
         fonts=[fonts] if fonts else [],
         most=most,
     )
@@ -85,12 +86,11 @@ def forget(
         console.print(text, soft_wrap=True, markup=False)
 
 
-def formats_of(to: str) -> tuple[Any, ...]:
+def formats_of(to: str, known: Sequence[str] = ("html", "pdf", "docx")) -> tuple[Any, ...]:
     """Return the formats of a list with commas; raises ParamsError for one that is not there."""
     formats = tuple(part.strip() for part in to.split(","))
-    wrong = [name for name in formats if name not in ("html", "pdf")]
-    if wrong:
-        raise ParamsError(f"--to {to}: unknown format {', '.join(wrong)}", ["formats: html, pdf"])
+    if wrong := [name for name in formats if name not in known]:
+        raise ParamsError(f"--to {to}: unknown format {', '.join(wrong)}", [f"formats: {', '.join(known)}"])
     return formats
 
 

@@ -4,11 +4,13 @@ import html as markup
 import re
 import shutil
 import time
+import zipfile
 from html.parser import HTMLParser
 
 import pytest
 import yaml
 
+from tests.reporting.conftest import THEME, copy_sample
 from workbench.errors import RenderError
 from workbench.reporting.markdown import escape_markdown
 from workbench.reporting.render import render
@@ -281,3 +283,50 @@ def test_quarto_asked_for_but_absent(sample, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(RenderError, match="not on the PATH"):
         render(sample, renderer="quarto")
+
+
+@pytest.fixture(scope="module")
+def word(tmp_path_factory):
+    """The sample as Word, with the reference document of the theme."""
+    folder = copy_sample(tmp_path_factory.mktemp("word") / "report")
+    shutil.copy(THEME.parent / "reference.docx", folder)
+    settings = yaml.safe_load((folder / "_quarto.yml").read_text(encoding="utf-8"))
+    settings["format"]["docx"] = {"reference-doc": "reference.docx", "toc": True}
+    (folder / "_quarto.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return render(folder, formats=["docx"], renderer="embedded")[0]
+
+
+def part_of(word, name="word/document.xml"):
+    with zipfile.ZipFile(word) as package:
+        return package.read(name).decode("utf-8")
+
+
+def test_word_says_what_the_page_says(word, page):
+    said = " ".join(markup.unescape(re.sub(r"<[^>]+>", "", part_of(word))).replace("\u00a0", " ").split())
+    for words in re.findall(r"(?:Figure|Table) \d: \w+,? \w+", text_of(page)):
+        assert words in said
+    assert RUN_ID in said
+    assert NOTICE in said
+
+
+def test_word_has_alternative_texts_heads_that_repeat_and_callouts(word):
+    text = part_of(word)
+    pictures = re.findall(r"<wp:docPr [^>]*>", text)
+    assert len(pictures) == 2
+    assert all(re.search(r'descr="[^"]+"', picture) for picture in pictures)
+    assert text.count("<w:tblHeader") == text.count("<w:tbl>") > 0
+    assert '<w:pStyle w:val="CalloutTitle"' in text
+    assert 'w:w="11906"' in text  # the width of A4
+
+
+def test_word_has_the_same_bytes_again(word):
+    before = word.read_bytes()
+    assert render(word.parent, formats=["docx"], renderer="embedded")[0].read_bytes() == before
+
+
+def test_a_reference_document_that_is_missing_is_told(word, tmp_path):
+    folder = copy_sample(tmp_path / "report")
+    shutil.copy(word.parent / "_quarto.yml", folder)
+    with pytest.raises(RenderError, match="files are missing") as caught:
+        render(folder, formats=["docx"], renderer="embedded")
+    assert caught.value.faults == ("reference.docx: no such file, named in _quarto.yml or sample.qmd",)

@@ -8,11 +8,13 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, time
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 from workbench.errors import RenderError
 from workbench.reporting.letter_templates import FOLDER, Block, Page
 from workbench.reporting.markdown import escape_markdown
 
+Format = Literal["html", "pdf"]
 _PROGRAM = FOLDER / "letter.typ"
 _FONT = "Libertinus Serif"
 _STYLE = """

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from workbench.errors import DataError, ParamsError, RunError
-from workbench.reporting.embedded import Format
-from workbench.reporting.letter_formats import html_letter, markdown_letter, pdf_writer
+from workbench.reporting.letter_formats import Format, html_letter, markdown_letter, pdf_writer
 from workbench.reporting.letter_templates import (
     Content,
     Page,

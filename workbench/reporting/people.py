@@ -22,8 +22,8 @@ from workbench.privacy.encryption import Cipher, open_cipher
 from workbench.reason_texts import load_texts
 from workbench.reporting.applicant_page import applicant_page
 from workbench.reporting.applicant_view import Explained, applicant_view
-from workbench.reporting.embedded import Format
 from workbench.reporting.letter_batch import change_texts, data_texts, letters_of
+from workbench.reporting.letter_formats import Format
 from workbench.reporting.letter_templates import load_template
 from workbench.reporting.letters import Bureau, write_letters
 from workbench.retention import applicant_in_run

@@ -40,6 +40,7 @@ class Project:
     css: tuple[str, ...]
     bibliography: tuple[str, ...]
     csl: tuple[str, ...]
+    reference_doc: str
 
     @property
     def stem(self) -> str:
@@ -67,7 +68,7 @@ def load_project(folder: Path) -> Project:
     settings = read_yaml(folder / SETTINGS)
     page = split_page(main_page(folder), (folder / main_page(folder)).read_text(encoding="utf-8"))
     metadata = settings | _optional(folder / DEFAULTS) | _mapping(page.front_matter, folder / page.file)
-    html = _html_settings(settings)
+    html = _format_settings(settings, "html")
     project = Project(
         folder,
         page,
@@ -76,8 +77,9 @@ def load_project(folder: Path) -> Project:
         css=_names(html.get("css", metadata.get("css"))),
         bibliography=_names(metadata.get("bibliography")),
         csl=_names(metadata.get("csl")),
+        reference_doc=str(_format_settings(settings, "docx").get("reference-doc", "")),
     )
-    files = (*project.css, *project.bibliography, *project.csl)
+    files = (*project.css, *project.bibliography, *project.csl, *_names(project.reference_doc or None))
     if missing := [name for name in files if not (folder / name).is_file()]:
         named = f"named in {SETTINGS} or {page.file}"
         raise RenderError(
@@ -117,10 +119,10 @@ def _mapping(text: str, path: Path) -> dict[str, Any]:
     return dict(values or {})
 
 
-def _html_settings(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def _format_settings(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     formats = settings.get("format")
-    html = formats.get("html") if isinstance(formats, Mapping) else None
-    return html if isinstance(html, Mapping) else {}
+    found = formats.get(name) if isinstance(formats, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _names(value: Any) -> tuple[str, ...]:

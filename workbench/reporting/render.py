@@ -1,4 +1,4 @@
-"""Turns a Quarto project into one self-contained HTML file and one PDF, with Quarto or without it."""
+"""Turns a Quarto project into one self-contained HTML file, PDF and Word, with Quarto or without it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from workbench.errors import RenderError
-from workbench.reporting.embedded import Format, render_embedded
+from workbench.reporting.embedded import render_embedded
 from workbench.reporting.project import main_page
+from workbench.reporting.writers import Format
 from workbench.store import write_whole
 
 Renderer = Literal["auto", "quarto", "embedded"]
-_QUARTO_FORMATS: Mapping[Format, str] = {"html": "html", "pdf": "typst"}
+_QUARTO_FORMATS: Mapping[Format, str] = {"html": "html", "pdf": "typst", "docx": "docx"}
 _UNRESOLVED = re.compile(r"unable to resolve|unresolved|not found|\?var:|\?meta:", re.IGNORECASE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -24,9 +25,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 def render(
     project: Path, *, formats: Sequence[Format] = ("html", "pdf"), renderer: Renderer = "auto"
 ) -> list[Path]:
-    """Render the main page of a Quarto project and return the documents, `<page>.html` and `<page>.pdf`.
+    """Render the main page of a Quarto project and return the documents, `<page>.<format>`.
 
-    Both documents are made whole before either is put in place, so a render that fails leaves the earlier
+    All documents are made whole before any is put in place, so a render that fails leaves the earlier
     ones untouched. `auto` takes Quarto where it is installed. Raises RenderError with every fault found.
     """
     folder = project.resolve()

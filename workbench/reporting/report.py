@@ -17,12 +17,12 @@ from workbench.packs import FOLDER
 from workbench.params import ROOT, STAGES, Study
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
-from workbench.reporting.embedded import Format
 from workbench.reporting.figures import FIGURES, reads
 from workbench.reporting.letter_samples import READS, letter_samples
 from workbench.reporting.open_items import open_items, out_of_time
 from workbench.reporting.render import Renderer, render
 from workbench.reporting.requirement_pages import declared_on, requirement_pages
+from workbench.reporting.writers import FORMATS, Format
 from workbench.requirements import EVIDENCE
 from workbench.run import Run, describe_artifact
 from workbench.store import digest, digest_files, write_whole
@@ -101,7 +101,7 @@ def number_faults(run: Run) -> list[str]:
 
 def documents_of(run: Run) -> list[Path]:
     """Return the documents of the run that are there."""
-    return [path for path in _places(run, ("html", "pdf")) if path.is_file()]
+    return [path for path in _places(run, FORMATS) if path.is_file()]
 
 
 def _places(run: Run, formats: Sequence[Format]) -> list[Path]:

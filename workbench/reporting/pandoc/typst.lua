@@ -2,6 +2,8 @@
 does not fit the page, and document metadata. ]]
 
 local stringify = pandoc.utils.stringify
+local sized_table = dofile(pandoc.path.join { pandoc.path.directory(PANDOC_SCRIPT_FILE), 'widths.lua' })
+local PAGE = { line = 112, gap = 2 } -- as in widths.lua
 
 local function quoted(text)
   return '"' .. text:gsub('[\\"]', '\\%0'):gsub('%s+', ' ') .. '"'
@@ -42,80 +44,6 @@ local function div(element)
   return element
 end
 
--- Tables: a page holds about LINE characters of table text; a column needs its longest word and about GAP more.
-local LINE, GAP, LONGEST_CELL, LONG_WORD = 112, 2, 120, 16
-local BREAK = '[_/]'
-
-local function rows_of(element)
-  local rows = pandoc.List {}
-  rows:extend(element.head.rows)
-  for _, body in ipairs(element.bodies) do rows:extend(body.body) end
-  return rows
-end
-
-local function longest_word(text)
-  local longest = 0
-  for word in text:gmatch '[^%s_/]+' do longest = math.max(longest, utf8.len(word) or #word) end
-  return longest
-end
-
-local function soften(cell)
-  local function part(leaf)
-    if #leaf.text >= LONG_WORD then
-      leaf.text = leaf.text:gsub(BREAK, '%0\u{200b}')
-      return leaf
-    end
-  end
-  cell.contents = cell.contents:walk { Str = part, Code = part }
-end
-
--- A long cell asks for more, a very long one for less than its length: it may have more lines.
-local function weight(length)
-  return length <= LONGEST_CELL and length or LONGEST_CELL + 6 * math.sqrt(length - LONGEST_CELL)
-end
-
-local function measured(rows, columns)
-  local words, cells = {}, {}
-  for column = 1, columns do words[column], cells[column] = 1, 1 end
-  for _, row in ipairs(rows) do
-    for column, cell in ipairs(row.cells) do
-      local text = stringify(cell.contents)
-      if #text >= LONG_WORD and text:match(BREAK) then soften(cell) end
-      words[column] = math.max(words[column], longest_word(text))
-      cells[column] = math.max(cells[column], weight(utf8.len(text) or #text))
-    end
-  end
-  return words, cells
-end
-
-local function sum(list)
-  local total = 0
-  for _, value in ipairs(list) do total = total + value end
-  return total
-end
-
--- Every column gets its longest word; what is left goes where cells are longer than that.
-local function column_widths(words, cells)
-  local taken, wanted = sum(words) + GAP * #words, sum(cells) - sum(words)
-  local spare = math.max(0, LINE - taken)
-  local total = taken + (wanted > 0 and spare or 0)
-  local widths = {}
-  for column, word in ipairs(words) do
-    local extra = wanted > 0 and spare * (cells[column] - word) / wanted or 0
-    widths[column] = math.floor(1000 * (word + GAP + extra) / total) / 1000
-  end
-  return widths
-end
-
-local function sized_table(element)
-  local rows, columns = rows_of(element), #element.colspecs
-  local words, cells = measured(rows, columns)
-  if sum(cells) + GAP * columns > LINE then
-    for column, width in ipairs(column_widths(words, cells)) do element.colspecs[column][2] = width end
-  end
-  return element
-end
-
 local function texts(value)
   if not value then return '()' end
   local list = pandoc.utils.type(value) == 'List' and value or { value }
@@ -128,8 +56,10 @@ end
 
 local function meta(values)
   values['document-authors'] = pandoc.MetaInlines { raw(texts(values.author)) }
+  local numbering = values['number-sections'] == false and 'none' or quoted '1.1'
+  values['heading-numbering'] = pandoc.MetaInlines { raw(numbering) }
   values['document-keywords'] = pandoc.MetaInlines { raw(texts(values.keywords)) }
   return values
 end
 
-return { { Image = image, Math = equation, Div = div, Table = sized_table, Meta = meta } }
+return { { Image = image, Math = equation, Div = div, Table = function(element) return sized_table(element, PAGE) end, Meta = meta } }
