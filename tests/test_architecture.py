@@ -27,7 +27,7 @@ LAYERS = (
     ("sources", "yaml_reader", "engine", "privacy", "fields"),
     ("model_params", "report_params"),
     ("params",),
-    ("study", "requirements", "packs", "statements", "lines", "reason_texts"),
+    ("study", "requirements", "packs", "outlines", "statements", "lines", "reason_texts"),
     ("statistics", "store", "private", "facts", "scorer", "journal"),
     ("run",),
     ("stage", "retention", "provenance", "world"),

@@ -221,7 +221,7 @@ def test_no_applicant_is_in_the_report(run, page, source):
     assert len(headers) > 50
     assert not [header for header in headers if "applicant id" in header.lower().replace("_", " ")]
     assert {path.suffix for path in source.rglob("*") if path.is_file()} <= {
-        ".qmd", ".md", ".yml", ".svg", ".css", ".bib",
+        ".qmd", ".md", ".yml", ".svg", ".css", ".bib", ".docx",
     }  # fmt: skip
     for name, entry in run.manifest["artifacts"].items():
         if entry["kind"] == "tables":

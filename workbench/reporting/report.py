@@ -13,6 +13,7 @@ import polars as pl
 import yaml
 
 from workbench.errors import RunError
+from workbench.outlines import OUTLINES
 from workbench.packs import FOLDER
 from workbench.params import ROOT, STAGES, Study
 from workbench.reporting import evidence
@@ -20,8 +21,9 @@ from workbench.reporting.content import TABLES
 from workbench.reporting.figures import FIGURES, reads
 from workbench.reporting.letter_samples import READS, letter_samples
 from workbench.reporting.open_items import open_items, out_of_time
+from workbench.reporting.outline_pages import outline_pages
 from workbench.reporting.render import Renderer, render
-from workbench.reporting.requirement_pages import declared_on, requirement_pages
+from workbench.reporting.requirement_pages import MANIFEST, declared_on, requirement_pages
 from workbench.reporting.writers import FORMATS, Format
 from workbench.requirements import EVIDENCE
 from workbench.run import Run, describe_artifact
@@ -31,6 +33,9 @@ DOCUMENTS = {
     "model_risk": "The model-risk report",
     "fair_lending": "The fair-lending report",
     "model_card": "The model card",
+    "validation": "The independent validation",
+    "monitoring": "The monitoring report",
+    "ai_act_annex_iv": "The technical documentation under Annex IV of the AI Act",
 }
 """The Quarto projects in reports/, each a document of its own over the same numbers, tables and figures."""
 STAGE = "report"
@@ -66,7 +71,7 @@ def report_inputs(manifest: Mapping[str, Any], renderer: Renderer) -> str:
     """Return one digest of all that the report's bytes depend on."""
     read = {name: manifest["artifacts"].get(name, {}).get("sha256") for name in _reads()}
     files = [*(ROOT / "reports").rglob("*"), *(ROOT / "workbench" / "reporting").rglob("*")]
-    files += [EVIDENCE, *FOLDER.glob("*.yaml")]
+    files += [EVIDENCE, OUTLINES, *FOLDER.glob("*.yaml")]
     code = digest_files([path for path in files if path.is_file() and path.suffix != ".pyc"], ROOT)
     about = [
         manifest[key]
@@ -161,7 +166,7 @@ def _tables(frames: Mapping[str, pl.DataFrame], below: int) -> dict[str, str]:
 def _others(
     facts: list[dict[str, Any]], study: Study, manifest: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]
 ) -> dict[str, str]:
-    below = study.report.suppress_below
+    below, documents = study.report.suppress_below, [f"{STAGE}/{name}.html" for name in DOCUMENTS]
     return {
         "lines": evidence.lines_table(facts, suppress_below=below),
         "fairness_lines": evidence.lines_table(
@@ -180,7 +185,8 @@ def _others(
         "artifacts": evidence.artifacts_table(manifest, suppress_below=below),
         "parameters": evidence.parameters_table(study),
         "packages": evidence.packages_table(manifest),
-        **requirement_pages(study, manifest, facts, [f"{STAGE}/{name}.html" for name in DOCUMENTS]),
+        **requirement_pages(study, manifest, facts, documents),
+        **outline_pages(study, facts, {*manifest["artifacts"], *documents, MANIFEST}),
     }
 
 

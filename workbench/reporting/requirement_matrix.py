@@ -51,7 +51,7 @@ def requirement_matrix(
                 continue
             state, why = _judged(one, on, materiality, evidence, facts, artifacts, statements)
             row = one.model_dump(include={*MATRIX.names()} - {"evidence"}) | {"evidence": one.evidence}
-            owed = "; ".join(f"{role}: {text}" for role, text in _open(one, statements))
+            owed = "; ".join(f"{role}: {text}" for role, text in still_owed(one, statements))
             rows.append({"pack": pack.pack, **row, "state": state, "why": why, "owed": owed})
     return pl.DataFrame([{name: row[name] for name in MATRIX} for row in rows], schema=MATRIX)
 
@@ -84,32 +84,38 @@ def _judged(
         return NOT_ASKED, f"{said[0].text} ({said[0].role}, {said[0].author}, {said[0].date})"
     if TIERS.index(one.tier) > TIERS.index(materiality):
         return NOT_ASKED, f"asked of models of {one.tier} materiality, this one is {materiality}"
+    kinds = [evidence[code] for code in one.evidence]
+    return evidence_state(kinds, facts, artifacts, sorted({role for role, _ in still_owed(one, statements)}))
+
+
+def evidence_state(
+    kinds: Sequence[Evidence], facts: Sequence[Fact], artifacts: Collection[str], owed_by: Sequence[str] = ()
+) -> tuple[str, str]:
+    """Return the worst state that kinds of evidence and open statements give, and all that was found."""
     found = {
-        BELOW: _lines(one, evidence, facts, "no"),
-        LACKING: list(_missing(one, evidence, facts, artifacts)),
-        UNSETTLED: _lines(one, evidence, facts, "unknown"),
-        OPEN: sorted({role for role, _ in _open(one, statements)}),
+        BELOW: _lines(kinds, facts, "no"),
+        LACKING: list(_missing(kinds, facts, artifacts)),
+        UNSETTLED: _lines(kinds, facts, "unknown"),
+        OPEN: list(owed_by),
     }
     told = [f"{state}: {', '.join(what)}" for state, what in found.items() if what]
     return next((state for state, what in found.items() if what), EVIDENCED), "; ".join(told)
 
 
-def _lines(one: Requirement, evidence: Mapping[str, Evidence], facts: Sequence[Fact], met: str) -> list[str]:
-    named = {fact["id"]: fact for code in one.evidence for fact in answers(evidence[code], facts)}
+def _lines(kinds: Sequence[Evidence], facts: Sequence[Fact], met: str) -> list[str]:
+    named = {fact["id"]: fact for kind in kinds for fact in answers(kind, facts)}
     return [name for name, fact in named.items() if fact["met"] == met]
 
 
-def _missing(
-    one: Requirement, evidence: Mapping[str, Evidence], facts: Sequence[Fact], artifacts: Collection[str]
-) -> Iterable[str]:
+def _missing(kinds: Sequence[Evidence], facts: Sequence[Fact], artifacts: Collection[str]) -> Iterable[str]:
     ids = [fact["id"] for fact in facts]
-    for code in one.evidence:
-        kind = evidence[code]
+    for kind in kinds:
         yield from (f for f in kind.facts if not any(fnmatchcase(name, f) for name in ids))
         yield from (name for name in kind.artifacts if name not in artifacts)
         yield from kind.lacking
 
 
-def _open(one: Requirement, statements: Sequence[Statement]) -> list[tuple[str, str]]:
+def still_owed(one: Requirement, statements: Sequence[Statement]) -> list[tuple[str, str]]:
+    """Return role and text of the statements of a requirement that nobody has given."""
     given = {(s.requirement, s.role) for s in statements}
     return [(owed.role, owed.text) for owed in one.statements if (one.id, owed.role) not in given]
