@@ -12,7 +12,7 @@ from workbench.commands import RunArgument, day_of
 from workbench.errors import RunError
 from workbench.packs import FOLDER, Pack, load_packs
 from workbench.progress import console
-from workbench.requirements import Requirement
+from workbench.requirements import DRAFT, Requirement
 from workbench.run import Run, damaged, run_folder
 
 
@@ -20,13 +20,16 @@ def packs(
     names: Annotated[list[str] | None, typer.Argument(help="packs by name; all if left out")] = None,
     on: Annotated[str, typer.Option(help="YYYY-MM-DD; today if left out")] = "",
     against: Annotated[str, typer.Option(help="another day to compare with, YYYY-MM-DD")] = "",
+    sources: Annotated[
+        bool, typer.Option("--sources", help="how far each was checked, against what")
+    ] = False,
 ) -> None:
     """Check the packs of the jurisdictions and list what they ask on a day, or what changes between two."""
     known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     day = day_of("--on", on) if on else datetime.now(UTC).date()
     other = day_of("--against", against) if against else None
     for pack in load_packs(names or known):
-        lines = _changed(pack, *sorted((day, other))) if other else _listed(pack, day)
+        lines = _changed(pack, *sorted((day, other))) if other else _listed(pack, day, sources)
         for line in lines:
             console.print(line, soft_wrap=True, markup=False, highlight=False)
 
@@ -46,15 +49,28 @@ def sign(
     console.print(str(sign_run(opened, key)), soft_wrap=True, markup=False)
 
 
-def _listed(pack: Pack, on: date) -> list[str]:
+def _listed(pack: Pack, on: date, sources: bool) -> list[str]:
     asked = pack.in_force(on)
-    later = sum(one.applies_from > on for one in pack.requirements)
+    drafts = [one for one in pack.requirements if one.standing == DRAFT and one.applies_from <= on]
+    later = sum(one.applies_from > on and one.standing != DRAFT for one in pack.requirements)
     rules = sum(rule.in_force(on) for rule in pack.rules)
     told = f"{pack.pack}: {pack.title}, checked on {pack.checked_on}; on {on} {rules} data rule(s)"
-    lines = [f"{told} and {len(asked)} requirement(s) in force, {later} to come"]
+    lines = [f"{told} and {len(asked)} requirement(s) in force, {later} to come, {len(drafts)} draft(s)"]
     if pack.is_stale(on):
         lines.append(f"  last checked more than a year before {on}: check it before relying on it")
-    return lines + [f"  {_named(one)}, {one.clause} ({one.status})" for one in asked]
+    return lines + [line for one in (*asked, *drafts) for line in _entry(one, sources)]
+
+
+def _entry(one: Requirement, sources: bool) -> list[str]:
+    """Return a requirement in a line; with sources how far it was checked, against what, below it."""
+    standing = "" if one.standing == "in force" else f"{one.standing}, "
+    line = f"  {_named(one)}, {one.clause} ({standing}{one.status})"
+    if not sources:
+        return [line]
+    read = (
+        f"      text {one.status}, first day {one.applies_from} {one.date_status}, looked at {one.checked_on}"
+    )
+    return [line, f"{read}: {one.source}", *([f"      {one.note}"] if one.note else [])]
 
 
 def _changed(pack: Pack, earlier: date, later: date) -> list[str]:

@@ -75,12 +75,15 @@ class DataRule(Dated):
 
 
 class Pack(Section):
-    """The rules and requirements of one jurisdiction, and the day they were last checked as a whole."""
+    """The rules and requirements of one jurisdiction, and the day they were last checked as a whole.
+
+    A pack of standards alone has no rules.
+    """
 
     pack: Text
     title: Text
     checked_on: date
-    rules: Annotated[list[DataRule], Field(min_length=1)]
+    rules: list[DataRule]
     requirements: list[Requirement] = Field(default_factory=list)
 
     def in_force(self, on: date) -> list[Requirement]:
@@ -195,6 +198,8 @@ def _pack_faults(values: Mapping[str, Any], name: str) -> list[str]:
     if values.get("pack", name) != name:
         faults.append(f"pack: received {values['pack']!r}; the file's name is {name}")
     rules = values.get("rules")
+    if rules == [] and not values.get("requirements"):
+        faults.append("rules: received []; a pack holds a rule or a requirement")
     entries = [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
     ids = [str(rule["id"]) for rule in entries if "id" in rule]
     if repeated := sorted({rule for rule in ids if ids.count(rule) > 1}):

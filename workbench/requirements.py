@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -16,6 +16,9 @@ from workbench.yaml_reader import read_mapping
 
 EVIDENCE = ROOT / "params" / "evidence" / "kinds.yaml"
 TIERS: tuple[Tier, ...] = get_args(Tier)
+DRAFT: Final = "draft"
+Standing = Literal["in force", "voluntary", "draft"]
+"""Law or guidance as issued, a standard that one may choose to follow, no more than proposed."""
 Checked = Literal["P", "Q", "S", "M"]
 """Primary text seen, seen as a quotation, secondary source, from memory."""
 Text = Annotated[str, Field(min_length=1)]
@@ -31,10 +34,14 @@ class Owed(Section):
 
 
 class Dated(Section):
-    """What applies from a first day to a last one, both included; null: no end is known."""
+    """What applies from a first day to a last one, both included; null: no end is known.
+
+    `note`: what was read to check it, and where that is not what `source` leads to.
+    """
 
     applies_from: date
     applies_until: date | None
+    note: str = ""
 
     @field_validator("applies_until")
     @classmethod
@@ -51,9 +58,9 @@ class Dated(Section):
 class Requirement(Dated):
     """What an instrument asks of a model, from `applies_from` to `applies_until`, both days included.
 
-    `tier`: the lowest materiality from which it is asked; `only_where`: the condition under which it applies
-    at all, for a person to judge; `evidence`: codes of params/evidence/kinds.yaml; `tests`: the
-    catalogue's own.
+    `standing`: a draft asks nothing yet, and its first day is the one on which it was made public; `tier`:
+    the lowest materiality from which it is asked; `only_where`: the condition under which it applies at all,
+    for a person to judge; `evidence`: codes of params/evidence/kinds.yaml; `tests`: the catalogue's own.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Z]{2}-\d{2}[a-z]?$")]
@@ -61,6 +68,7 @@ class Requirement(Dated):
     instrument: Text
     clause: Text
     date_status: Checked
+    standing: Standing = "in force"
     tier: Tier
     only_where: str
     evidence: Annotated[list[Code], AfterValidator(once)]
@@ -70,6 +78,10 @@ class Requirement(Dated):
     status: Checked
     checked_on: date
     text: Text
+
+    def in_force(self, on: date) -> bool:
+        """Say whether it applies on a day; a draft never does."""
+        return self.standing != DRAFT and super().in_force(on)
 
 
 class Evidence(Section):

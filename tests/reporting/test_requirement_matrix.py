@@ -20,7 +20,7 @@ from workbench.reporting.requirement_matrix import (
     requirement_matrix,
     state_counts,
 )
-from workbench.requirements import Evidence
+from workbench.requirements import DRAFT, Evidence
 
 ON = date(2026, 3, 15)
 KINDS = {
@@ -97,6 +97,22 @@ def test_before_its_first_day_it_is_to_come(day, expected):
     assert state(on=date.fromisoformat(day)) == expected
 
 
+@pytest.mark.parametrize("on", ["2026-03-01", "2026-03-31"])
+def test_a_draft_asks_nothing_and_nobody_owes_a_statement(on):
+    draft = asked(standing="draft")
+    row = judged(draft, on=date.fromisoformat(on), facts=[], statements=()).row(0, named=True)
+    assert (row["state"], row["why"], row["owed"]) == (DRAFT, "asks nothing until it is issued", "")
+
+
+def test_a_draft_is_not_shown_before_it_was_made_public():
+    assert judged(asked(standing="draft"), on=date(2026, 2, 28)).height == 0
+
+
+def test_a_voluntary_standard_is_judged_as_any_other():
+    row = judged(asked(standing="voluntary")).row(0, named=True)
+    assert (row["state"], row["standing"]) == (EVIDENCED, "voluntary")
+
+
 def test_what_has_ended_is_not_shown():
     assert judged(on=date(2026, 3, 31)).height == 1
     assert judged(on=date(2026, 4, 1)).height == 0
@@ -122,9 +138,10 @@ def test_a_statement_of_another_role_or_requirement_does_not_count():
 
 
 def test_states_are_counted_by_pack():
-    counts = state_counts(judged(asked(), asked(id="ZZ-02"), statements=(SAID,))).row(0, named=True)
-    assert counts["requirements"] == 2
-    assert (counts[EVIDENCED], counts[OPEN]) == (1, 1)
+    draft = asked(id="ZZ-03", standing="draft")
+    counts = state_counts(judged(asked(), asked(id="ZZ-02"), draft, statements=(SAID,))).row(0, named=True)
+    assert counts["requirements"] == 3
+    assert (counts[EVIDENCED], counts[OPEN], counts[DRAFT]) == (1, 1, 1)
     assert set(STATES) <= set(counts)
     assert state_counts(pl.DataFrame(schema=MATRIX)).height == 0
 

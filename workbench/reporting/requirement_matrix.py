@@ -12,16 +12,16 @@ from workbench.kinds import Tier
 from workbench.packs import Pack
 from workbench.report_params import Statement
 from workbench.reporting.evidence import Fact
-from workbench.requirements import TIERS, Evidence, Requirement
+from workbench.requirements import DRAFT, TIERS, Evidence, Requirement
 
 BELOW, LACKING, OPEN, UNSETTLED = "below the line", "no evidence", "open statement", "not settled"
 EVIDENCED, NOT_ASKED, NOT_YET = "evidenced", "not applicable", "not yet in force"
-STATES = (BELOW, LACKING, UNSETTLED, OPEN, EVIDENCED, NOT_ASKED, NOT_YET)
+STATES = (BELOW, LACKING, UNSETTLED, OPEN, EVIDENCED, NOT_ASKED, NOT_YET, DRAFT)
 """What can be said of a requirement, from the worst."""
 MATRIX = pl.Schema(
     dict.fromkeys(("pack", "id", "title", "instrument", "clause"), pl.String)
     | {"applies_from": pl.Date}
-    | dict.fromkeys(("status", "source", "text", "only_where", "state", "why", "owed"), pl.String)
+    | dict.fromkeys(("status", "standing", "source", "text", "only_where", "state", "why", "owed"), pl.String)
     | {"evidence": pl.List(pl.String)}
 )
 
@@ -36,22 +36,27 @@ def requirement_matrix(
     artifacts: Collection[str],
     statements: Sequence[Statement],
 ) -> pl.DataFrame:
-    """Return one row for each requirement in force, or to come, on a day.
+    """Return one row for each requirement in force or to come on a day, and for each draft known by then.
 
     State, from the worst: "below the line" (a fact that answers it does not hold its line), "no evidence" (a
     fact or artifact is not in the run, or no run produces it), "not settled" (a line inside an interval),
     "open statement" (a role has not stated what it owes), "evidenced"; and "not applicable" (a person says
-    why, or the model's materiality is lower than where the requirement starts) and "not yet in force".
-    `why` tells all that was found, not the worst alone; `owed` the statements that are open, by role.
+    why, or the model's materiality is lower than where the requirement starts), "not yet in force" and
+    "draft", of which nothing is asked. `why` tells all that was found, not the worst alone; `owed` the
+    statements that are open, by role.
     """
     rows = []
     for pack in packs:
         for one in pack.requirements:
-            if one.applies_until is not None and one.applies_until < on:
+            draft = one.standing == DRAFT
+            if (one.applies_until is not None and one.applies_until < on) or (
+                draft and one.applies_from > on
+            ):
                 continue
             state, why = _judged(one, on, materiality, evidence, facts, artifacts, statements)
             row = one.model_dump(include={*MATRIX.names()} - {"evidence"}) | {"evidence": one.evidence}
-            owed = "; ".join(f"{role}: {text}" for role, text in still_owed(one, statements))
+            open_to = [] if draft else still_owed(one, statements)
+            owed = "; ".join(f"{role}: {text}" for role, text in open_to)
             rows.append({"pack": pack.pack, **row, "state": state, "why": why, "owed": owed})
     return pl.DataFrame([{name: row[name] for name in MATRIX} for row in rows], schema=MATRIX)
 
@@ -78,6 +83,8 @@ def _judged(
     artifacts: Collection[str],
     statements: Sequence[Statement],
 ) -> tuple[str, str]:
+    if one.standing == DRAFT:
+        return DRAFT, "asks nothing until it is issued"
     if one.applies_from > on:
         return NOT_YET, f"from {one.applies_from}"
     if said := [s for s in statements if s.requirement == one.id and s.not_applicable]:

@@ -22,7 +22,7 @@ from workbench.reporting.requirement_matrix import (
     state_counts,
 )
 from workbench.reporting.tables import MISSING
-from workbench.requirements import Evidence, load_evidence
+from workbench.requirements import DRAFT, Evidence, load_evidence
 from workbench.statements import load_statements
 
 MANIFEST = "manifest"
@@ -111,11 +111,13 @@ def _asked(row: Mapping[str, Any]) -> str:
     """Return what is asked, where it stands, from when, how far it was checked, and under what condition."""
     asked, *where = (escape_markdown(row[name]) for name in ("text", "instrument", "clause"))
     only = f" Only where {escape_markdown(row['only_where'])}." if row["only_where"] else ""
-    return f"{asked} *{', '.join(where)}; from {row['applies_from']} ({_MARKS[row['status']]}).*{only}"
+    since = {"in force": "from", DRAFT: "draft of"}.get(row["standing"], f"{row['standing']}, from")
+    said = f"{', '.join(where)}; {since} {row['applies_from']} ({_MARKS[row['status']]})"
+    return f"{asked} *{said}.*{only}"
 
 
 def _state(state: str) -> str:
-    return state if state in (NOT_ASKED, NOT_YET) else f"**{state}**"
+    return state if state in (NOT_ASKED, NOT_YET, DRAFT) else f"**{state}**"
 
 
 def _found(why: str) -> str:
