@@ -11,7 +11,7 @@ def said(*words):
 
 def test_all_packs_are_checked_and_listed_on_a_day():
     told = said("--on", "2026-11-26")
-    for name in ("us: United States", "eu: European Union", "nigeria: Nigeria"):
+    for name in ("us: United States", "eu: European Union", "international: International standards"):
         assert name in told
     assert "US-06  Conceptual soundness" in told
     assert "US-12" not in told
@@ -28,6 +28,24 @@ def test_two_days_are_compared_in_either_order():
 
 def test_days_between_which_nothing_changes():
     assert said("indonesia", "--on", "2026-11-01", "--against", "2026-11-02").endswith("nothing changes\n")
+
+
+def test_drafts_are_listed_as_such_and_not_counted_as_in_force():
+    told = said("india", "--on", "2026-11-26")
+    assert "7 requirement(s) in force, 1 to come, 1 draft(s)" in told
+    assert "whole draft (draft, P)" in told
+    assert "(voluntary, Q)" in told
+    before = said("india", "--on", "2026-06-23")
+    assert "7 requirement(s) in force, 1 to come, 0 draft(s)" in before
+    assert "IN-04" not in before
+    assert "IN-04" not in said("india", "--on", "2026-06-23", "--against", "2026-06-25")
+
+
+def test_on_request_it_is_told_how_far_each_was_checked_and_against_what():
+    told = said("kenya", "--on", "2026-11-26", "--sources")
+    assert "text S, first day 2024-02-09 P, looked at 2026-11-26: https://new.kenyalaw.org/" in told
+    assert "Ruling read at https://new.kenyalaw.org/" in told
+    assert "looked at" not in said("kenya", "--on", "2026-11-26")
 
 
 def test_a_pack_that_was_checked_long_ago_is_told():
