@@ -10,6 +10,8 @@ from workbench.reporting.report import DOCUMENTS
 from workbench.requirements import load_evidence
 
 OUTLINES = load_outlines()
+PACKS = load_packs(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+ASKED = {one.id for pack in PACKS for one in pack.requirements}
 POINTS = [(name, point) for name, outline in OUTLINES.items() for point in outline.points]
 
 
@@ -23,9 +25,8 @@ def test_outlines_are_of_documents_that_print_them():
 
 @pytest.mark.parametrize(("name", "point"), POINTS, ids=lambda value: getattr(value, "point", value))
 def test_every_point_names_what_exists(name, point):
-    packs = load_packs(sorted(path.stem for path in FOLDER.glob("*.yaml")))
     assert set(point.evidence) <= set(load_evidence())
-    assert set(point.requirements) <= {one.id for pack in packs for one in pack.requirements}
+    assert set(point.requirements) <= ASKED
     assert point.evidence or point.requirements
     pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "reports" / name).glob("*.qmd"))
     assert f"{{#{point.section}}}" in pages
