@@ -81,6 +81,16 @@ VALIDATION_TABLES: Mapping[str, Table] = {
             number("p_adjusted", "p-value, adjusted"),
         ],
     ),
+    "validation_reperformed": Table(
+        "validation/reperformed",
+        [
+            text("measure", "Measure"),
+            verbatim("library", "Library"),
+            number("value", "Here", 6),
+            number("again", "There", 6),
+            number("difference", "Difference"),
+        ],
+    ),
     "validation_oracle": Table(
         "validation/oracle",
         [
