@@ -1,12 +1,16 @@
 """The report of a study of many sources, as its reader has it."""
 
+import html as markup
 import re
+from datetime import date
 
 import polars as pl
 import pytest
 
 from tests.pipeline.world import finished_study
+from workbench.packs import load_packs
 from workbench.reporting.content import TABLES
+from workbench.reporting.requirement_matrix import STATES
 from workbench.run import Run
 
 
@@ -92,3 +96,38 @@ def test_the_pdf_has_the_last_row_of_every_long_table(run, pdf_pages):
     last = table(run, "features/description")["feature"].str.replace_all("_", " ")[-1]
     assert last in text
     assert "Long tables, all rows" in text
+
+
+def cells_of(page, number):
+    """The cells of the table with this id in a page, by row."""
+    body = page.split(f'id="{number}"')[1].split("</table>")[0].split("<tbody>")[1]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in body.split("</tr>")]
+    plain = [
+        [" ".join(markup.unescape(re.sub(r"<[^>]+>", "", cell)).split()) for cell in row] for row in rows
+    ]
+    return [row for row in plain if row]
+
+
+def test_the_page_has_every_requirement_with_its_state(run):
+    page = (run.folder / "report" / "model_risk.html").read_text(encoding="utf-8")
+    (pack,) = load_packs(run.study.data.packs)
+    asked = pack.in_force(date.fromisoformat(run.study.data.judged_on))
+    matrix = {row[0].split()[0]: row for row in cells_of(page, "tbl-requirements")}
+    assert {one.id for one in asked} <= set(matrix)
+    assert len(asked) > 20
+    for one in asked:
+        state = next(state for state in STATES if matrix[one.id][1].startswith(state))
+        owed = [said.text for said in one.statements if said.text in matrix[one.id][2]]
+        assert bool(owed) == (state != "evidenced" and bool(one.statements) and state != "not applicable"), (
+            one.id
+        )
+        assert set(one.evidence) <= set(matrix[one.id][1].split())
+    assert re.search(r"below the line|no evidence|not settled|open statement", matrix["US-09"][1])
+
+
+def test_the_validation_lists_what_the_validator_owes(run):
+    page = (run.folder / "report" / "validation.html").read_text(encoding="utf-8")
+    owed = {row[0].split()[0]: row for row in cells_of(page, "tbl-owed-validator")}
+    assert owed["US-09"][1:] == ["validator", "Identity, independence, opinion and findings", "not provided"]
+    points = [row[0].split()[0] for row in cells_of(page, "tbl-outline")]
+    assert points == [str(number) for number in range(1, 12)]

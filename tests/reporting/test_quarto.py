@@ -22,7 +22,7 @@ class Pieces(HTMLParser):
         self._open: list[str] = []
         self.feed(page[page.index("<main") :])
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, _attrs):
         if tag in PIECES:
             self._open.append(tag)
             self.texts.append((tag, ""))
