@@ -23,7 +23,7 @@ except ImportError:  # pragma: no cover
 PACKAGE = ROOT / "workbench"
 # From the bottom up. A module imports from its own layer, where nothing goes in circles, or from below.
 LAYERS = (
-    ("errors", "kinds"),
+    ("errors", "kinds", "verify_bundle"),
     ("sources", "yaml_reader", "engine", "privacy", "fields"),
     ("model_params", "report_params"),
     ("params",),
