@@ -15,7 +15,7 @@ import typer
 
 from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge
 from workbench.errors import ParamsError, WorkbenchError, near_name
-from workbench.evidence_commands import packs, sign
+from workbench.evidence_commands import bundle, packs, sign
 from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
     LiveProgress,
@@ -97,7 +97,7 @@ def verify(
     run: RunArgument,
     key: Annotated[Path | None, typer.Option(help="PEM file with the public key of who signed")] = None,
 ) -> None:
-    """Compare every file of a run with its manifest, and its signature; exit code 1 when one differs."""
+    """Check a run: files, numbers in documents, what may not leave, signature; exit code 1 for a fault."""
     opened = Run.open(run_folder(run))
     faults = [f"{name} {fault}" for name, fault in damaged(opened).items()]
     faults += [f"{name} is not in the manifest" for name in unknown_files(opened)]
@@ -107,9 +107,10 @@ def verify(
         f"stage {name} is {state}, not complete" for name, state in states.items() if state != "complete"
     ]
     if not faults:
+        from workbench.reporting.redaction import redaction_faults
         from workbench.reporting.report import number_faults
 
-        faults += number_faults(opened)
+        faults += [*number_faults(opened), *redaction_faults(opened)]
     if key:
         from workbench.provenance import signature_faults
 
@@ -189,7 +190,7 @@ def doctor() -> None:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
 
 
-for command in (explain, letters, purge, forget, packs, sign):
+for command in (explain, letters, purge, forget, packs, sign, bundle):
     app.command()(command)
 
 

@@ -49,6 +49,22 @@ def sign(
     console.print(str(sign_run(opened, key)), soft_wrap=True, markup=False)
 
 
+def bundle(
+    run: RunArgument,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="ZIP to write; RUN.zip if left out")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file with a private key, to sign the list")] = None,
+) -> None:
+    """Write what a regulator gets of a run: documents, facts, tables and proofs, no row, with a verifier."""
+    from workbench.reporting.bundle import write_bundle
+
+    opened = Run.open(run_folder(run))
+    target = out or Path(f"{opened.run_id}.zip")
+    files = write_bundle(opened, target, key)
+    console.print(
+        f"{target}: {files} files; check it: python3 verify_bundle.py {target.name}", soft_wrap=True
+    )
+
+
 def _listed(pack: Pack, on: date, sources: bool) -> list[str]:
     asked = pack.in_force(on)
     drafts = [one for one in pack.requirements if one.standing == DRAFT and one.applies_from <= on]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from workbench.store import read_json, sha256, write_json
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+BUNDLE_TYPE = "urn:credit-model-workbench:bundle:v1"
 _BUILD_TYPE = "urn:credit-model-workbench:run:v1"
 _BUILDER = "urn:credit-model-workbench"
 _RIGHT = "a PEM file; make a pair with: openssl genpkey -algorithm ed25519 -out KEY.pem"
@@ -61,17 +63,22 @@ def sign_run(run: Run, private_key: Path) -> Path:
     Raises:
         RunError: a stage that is not complete, or a file that holds no private key for Ed25519, ECDSA or RSA.
     """
-    from securesystemslib.dsse import Envelope
-
     states = {name: stage.get("state") for name, stage in run.manifest["stages"].items()}
     if open_stages := sorted(name for name, state in states.items() if state != "complete"):
         raise RunError("only a complete run is signed", [f"{name}: {states[name]}" for name in open_stages])
-    payload = json.dumps(provenance_statement(run), sort_keys=True).encode()
-    envelope = Envelope(payload, PAYLOAD_TYPE, {})
-    envelope.sign(_signer(private_key))
     path = run.folder / PROVENANCE
-    write_json(path, envelope.to_dict())
+    write_json(path, _signed(provenance_statement(run), private_key))
     return path
+
+
+def signed_statement(subjects: Sequence[tuple[str, str]], private_key: Path) -> dict[str, Any]:
+    """Return a DSSE envelope of an in-toto statement about files, each a name and its SHA-256.
+
+    Raises:
+        RunError: a file that holds no private key for Ed25519, ECDSA or RSA.
+    """
+    statement = {"_type": STATEMENT_TYPE, "subject": [_subject(*subject) for subject in subjects]}
+    return _signed(statement | {"predicateType": BUNDLE_TYPE, "predicate": {}}, private_key)
 
 
 def signature_faults(run: Run, public_key: Path) -> list[str]:
@@ -96,6 +103,15 @@ def signature_faults(run: Run, public_key: Path) -> list[str]:
     now = {one["name"]: one["digest"]["sha256"] for one in provenance_statement(run)["subject"]}
     names = sorted(name for name in {*signed, *now} if signed.get(name) != now.get(name))
     return [f"{name} is not what was signed" for name in names or ["what the run was made from"]]
+
+
+def _signed(statement: Mapping[str, Any], private_key: Path) -> dict[str, Any]:
+    from securesystemslib.dsse import Envelope
+
+    envelope = Envelope(json.dumps(statement, sort_keys=True).encode(), PAYLOAD_TYPE, {})
+    envelope.sign(_signer(private_key))
+    signed: dict[str, Any] = envelope.to_dict()
+    return signed
 
 
 def _subject(name: str, digest: str) -> dict[str, Any]:

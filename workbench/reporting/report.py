@@ -93,15 +93,25 @@ def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
 
 
 def number_faults(run: Run) -> list[str]:
-    """Return the documents of a run whose numbers are not what its facts say."""
+    """Return the documents of a run whose numbers or tables are not what its facts and artifacts say."""
     folder = run.folder / STAGE / "source"
-    places = {name: folder / name / "_variables.yml" for name in DOCUMENTS if (folder / name).is_dir()}
-    text = _variables(run) if places else ""
+    there = [name for name in DOCUMENTS if (folder / name).is_dir()]
+    wanted = {"_variables.yml": _variables(run)} if there else {}
+    wanted |= {f"_generated/{name}.md": page for name, page in printed_pages(run).items()} if there else {}
     return [
-        f"report/{name}: its numbers are not what the facts say now; render it again with workbench report"
-        for name, path in places.items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
+        f"report/{name}: {', '.join(wrong)} is not what the run says now; render it with workbench report"
+        for name in there
+        if (wrong := [file for file, text in wanted.items() if _differs(folder / name / file, text)])
     ]
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.is_file() or path.read_text(encoding="utf-8") != text
+
+
+def printed_pages(run: Run) -> dict[str, str]:
+    """Return what the documents include of a run by name: tables and lists in Markdown, after suppression."""
+    return _pages(run, run.study, run.manifest, _frames(run))
 
 
 def documents_of(run: Run) -> list[Path]:
@@ -136,9 +146,8 @@ def _variables(run: Run) -> str:
 
 def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], sources: Sequence[Path]) -> None:
     """Write facts, tables and figures into each project, so that each can be rendered by itself."""
-    facts, text = run.facts(), _variables(run)
-    frames = {name: pl.read_parquet(run.checked_path(name)) for name in _tables_read()}
-    pages = _tables(frames, study.report.suppress_below) | _others(facts, study, manifest, frames)
+    text, frames = _variables(run), _frames(run)
+    pages = _pages(run, study, manifest, frames)
     drawn = {name: figure.draw(frames[figure.artifact], study).svg() for name, figure in FIGURES.items()}
     for source in sources:
         (source / "_variables.yml").write_text(text, encoding="utf-8")
@@ -148,6 +157,16 @@ def _write_numbers(run: Run, study: Study, manifest: Mapping[str, Any], sources:
             (source / "_generated" / f"{name}.md").write_text(shown, encoding="utf-8")
         for name, svg in drawn.items():
             (source / "figures" / f"{name}.svg").write_bytes(svg)
+
+
+def _frames(run: Run) -> dict[str, pl.DataFrame]:
+    return {name: pl.read_parquet(run.checked_path(name)) for name in _tables_read()}
+
+
+def _pages(
+    run: Run, study: Study, manifest: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]
+) -> dict[str, str]:
+    return _tables(frames, study.report.suppress_below) | _others(run.facts(), study, manifest, frames)
 
 
 def _tables(frames: Mapping[str, pl.DataFrame], below: int) -> dict[str, str]:
