@@ -1,0 +1,82 @@
+"""What may not leave a run is told, and never by its value."""
+
+import shutil
+
+import polars as pl
+import pytest
+
+from tests.pipeline.running import copied, shared_run
+from workbench.reporting.redaction import redaction_faults
+from workbench.run import Run
+
+PAGE = '<html lang="en"><body><p>{}</p></body></html>'
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return Run.open(shared_run(tmp_path_factory))
+
+
+@pytest.fixture
+def page_of(shared, tmp_path):
+    """Puts a page in the place of the model card and returns what is told of it."""
+    (tmp_path / "smoke" / "report").mkdir(parents=True)
+    entry = {"path": "report/card.html", "kind": "document", "sensitivity": "aggregate"}
+    shutil.copy(shared.folder / "manifest.json", tmp_path / "smoke")
+    run = Run.open(tmp_path / "smoke")
+    run.update(lambda manifest: manifest.update(artifacts={"report/card.html": entry}))
+
+    def faults(page):
+        (tmp_path / "smoke" / "report" / "card.html").write_text(page, encoding="utf-8")
+        return redaction_faults(run)
+
+    return faults
+
+
+def test_a_finished_run_has_nothing_to_hide(shared):
+    assert redaction_faults(shared) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("Applicant 841965179148740211 was declined.", "a number as long as pseudonyms"),
+        ("Write to jane.doe@example.org", "direct identifier: email"),
+        ("Call +254 712 345 678 now", "direct identifier: phone"),
+        ("Paid from GB82 WEST 1234 5698 7654 32", "direct identifier: account"),
+    ],
+)
+def test_people_in_a_document_are_told_and_not_repeated(page_of, words, fault):
+    (told,) = page_of(PAGE.format(words))
+    assert fault in told
+    assert told.startswith("report/card.html holds")
+    assert not any(part in told for part in words.split() if any(letter.isdigit() for letter in part))
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<img src="https://example.org/a.png">',
+        "<script>1</script>",
+        '<link rel="stylesheet" href="a.css">',
+        "<style>@import 'a.css'</style>",
+        "<style>p{background:url(a.png)}</style>",
+    ],
+)
+def test_a_page_that_loads_something_is_told(page_of, markup):
+    assert page_of(PAGE.format(markup)) == ["report/card.html loads something from elsewhere"]
+
+
+def test_facts_digests_and_pictures_are_no_people(page_of):
+    harmless = "0.000001361 of 29,965; sha256 84196517914874ab; 2026-11-26; −0.0074 to 0.0137"
+    assert (
+        page_of(PAGE.format(f'{harmless}<img src="data:image/svg+xml;base64,AAAA"><a href="#x">x</a>')) == []
+    )
+
+
+def test_rows_that_call_themselves_aggregate_are_told(shared, tmp_path):
+    run = Run.open(copied(shared.folder, tmp_path))
+    entry = run.entry("validation/gains")
+    path = run.folder / entry["path"]
+    pl.read_parquet(path).with_columns(applicant_id=pl.lit(1)).write_parquet(path)
+    assert redaction_faults(run) == ["validation/gains calls itself aggregate and has a column applicant_id"]
