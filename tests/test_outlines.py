@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from workbench.outlines import Outline, load_outlines
 from workbench.packs import FOLDER, load_packs
 from workbench.params import ROOT
-from workbench.reporting.report import DOCUMENTS
+from workbench.reporting.documents import DOCUMENTS
 from workbench.requirements import load_evidence
 
 OUTLINES = load_outlines()

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from workbench.packs import FOLDER, load_packs
 from workbench.params import ROOT
-from workbench.reporting.report import DOCUMENTS
+from workbench.reporting.documents import DOCUMENTS
 from workbench.requirements import Requirement, load_evidence, requirement_faults
 
 ASKED = {

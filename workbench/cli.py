@@ -107,8 +107,8 @@ def verify(
         f"stage {name} is {state}, not complete" for name, state in states.items() if state != "complete"
     ]
     if not faults:
+        from workbench.reporting.pages import number_faults
         from workbench.reporting.redaction import redaction_faults
-        from workbench.reporting.report import number_faults
 
         faults += [*number_faults(opened), *redaction_faults(opened)]
     if key:
@@ -236,7 +236,8 @@ def _stages(only: str | None, start: str | None) -> _Choice:
 
 
 def _report(run: Run, formats: Any, renderer: RendererName, progress: Any, force: bool = False) -> list[Path]:
-    from workbench.reporting.report import documents_of, is_current, make_report
+    from workbench.reporting.documents import documents_of
+    from workbench.reporting.report import is_current, make_report
 
     if not force and is_current(run, formats, renderer):
         progress.ended("report", 0.0, "unchanged")

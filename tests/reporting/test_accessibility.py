@@ -10,7 +10,7 @@ import pikepdf
 import pytest
 
 from tests.pipeline.running import shared_run
-from workbench.reporting.report import DOCUMENTS
+from workbench.reporting.documents import DOCUMENTS
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 # Colours are the theme's: pages of a hundred tables need not be looked at cell by cell for them as well.

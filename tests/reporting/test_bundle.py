@@ -15,8 +15,8 @@ from tests.pipeline.running import call_here, command, copied, refused, shared_r
 from tests.test_verify_bundle import changed
 from workbench.errors import RunError
 from workbench.reporting.bundle import write_bundle
+from workbench.reporting.documents import DOCUMENTS
 from workbench.reporting.markdown import escape_markdown, plain_cell, table_cells
-from workbench.reporting.report import DOCUMENTS
 from workbench.run import Run
 from workbench.verify_bundle import bundle_faults
 

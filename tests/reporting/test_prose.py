@@ -8,7 +8,7 @@ import yaml
 
 from tests.pipeline.running import shared_run
 from workbench.params import ROOT
-from workbench.reporting.report import DOCUMENTS
+from workbench.reporting.documents import DOCUMENTS
 from workbench.run import Run
 
 NEUTRAL = {"0", "0.5", "1", "100%"}

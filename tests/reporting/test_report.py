@@ -15,8 +15,8 @@ from tests.pipeline.running import call, copied, made_again, shared_run, smoke
 from workbench.params import ROOT, STAGES
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
+from workbench.reporting.documents import DOCUMENTS
 from workbench.reporting.figures import FIGURES, reads
-from workbench.reporting.report import DOCUMENTS
 from workbench.run import Run
 
 TITLE = '<script>alert("x")</script> {{< var study.name >}} **bold** & $a$'

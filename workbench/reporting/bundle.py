@@ -15,10 +15,11 @@ from workbench import verify_bundle
 from workbench.errors import RunError
 from workbench.params import STAGES
 from workbench.provenance import signed_statement
+from workbench.reporting.documents import documents_of
 from workbench.reporting.evidence import shown_count
 from workbench.reporting.markdown import plain_cell, table_cells
+from workbench.reporting.pages import number_faults, printed_pages
 from workbench.reporting.redaction import redaction_faults
-from workbench.reporting.report import documents_of, number_faults, printed_pages
 from workbench.run import MANIFEST, PARAMS, PROVENANCE, Run, damaged
 from workbench.store import write_whole
 from workbench.verify_bundle import LISTING, SIGNATURE
