@@ -88,6 +88,8 @@ KINDS: dict[KindName, Kind] = {
 
 Tier = Literal["low", "medium", "high"]
 """Materiality of a model, the lowest first."""
+Severity = Literal["high", "medium", "low"]
+"""How much a finding counts against the use of a model, the worst first."""
 Role = Literal[
     "model owner",
     "model developer",

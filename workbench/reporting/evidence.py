@@ -171,12 +171,19 @@ def shown_count(value: int, suppress_below: int) -> str:
 
 
 def fact_value(fact: Fact, suppress_below: int) -> str:
-    """Return a fact's value with its unit."""
-    unit = fact["unit"]
-    if unit in _PEOPLE and fact["value"] is not None:
-        return f"{shown_count(fact['value'], suppress_below)} {unit}"
-    shown = format_number(fact["value"], unit)
-    return shown if unit in ("", "share") or fact["value"] is None else f"{shown} {escape_markdown(unit)}"
+    """Return a fact's value with its unit, as Markdown."""
+    return escape_markdown(plain_value(fact, suppress_below))
+
+
+def plain_value(fact: Fact, suppress_below: int) -> str:
+    """Return a fact's value with its unit, as text."""
+    value, unit = fact["value"], fact["unit"]
+    if isinstance(value, str):
+        return value.replace("_", " ")
+    if unit in _PEOPLE and value is not None:
+        return f"{shown_count(value, suppress_below)} {unit}"
+    shown = format_number(value, unit)
+    return shown if unit in ("", "share") or value is None else f"{shown} {unit}"
 
 
 def fact_line(fact: Fact) -> str:
