@@ -26,7 +26,8 @@ Scalar = float | int | bool | str | None
 class Condition(Section):
     """One test of one column of a row; a column that the table lacks is null.
 
-    `is`, `is_not`: a value or null. `above`, `below`: a number, or fact:ID or study:KEY, whose value counts.
+    `is`, `is_not`: a value or null. `above`, `below`: a number, or the value of fact:ID, study:KEY or
+    column:NAME.
     `like`, `unlike`: patterns of texts. `holds`, `excludes`: a number that the interval of the column has in
     it, or not; the interval is in <column>_low and <column>_high, or in low and high. `older`, `younger`:
     days before the day that the study is judged on, of a date or month. Null meets `is: null` and the
@@ -50,8 +51,9 @@ class Condition(Section):
         if len(self.model_fields_set - {"column"}) != 1:
             raise ValueError(f"a condition has a column and one of {', '.join(_TESTS)}")
         for bound in (self.above, self.below):
-            if isinstance(bound, str) and not bound.startswith(("fact:", "study:")):
-                raise ValueError(f"received {bound!r}; a number, fact:ID or study:KEY is right")
+            if isinstance(bound, str) and not bound.startswith(("fact:", "study:", "column:")):
+                right = "a number, fact:ID, study:KEY or column:NAME is right"
+                raise ValueError(f"received {bound!r}; {right}")
         return self
 
     @property
@@ -67,8 +69,8 @@ _TESTS = [field.alias or name for name, field in Condition.model_fields.items() 
 class Rule(Section):
     """A finding that a run raises where rows of a table meet every condition.
 
-    `rows`: facts, study, lines, code, packs, requirements, missing, owed, challenges, or an aggregate
-    artifact. `raises`: by rows that meet the conditions ("some"), or where none does ("none"). `per`: columns
+    `rows`: facts, study, lines, code, packs, permission, requirements, missing, owed, challenges, or an
+    aggregate artifact. `raises`: by rows that meet the conditions ("some"), or where none does ("none"). `per`: columns
     whose values tell findings of one rule apart; without any there is one. `each` words a row, `found` the
     finding: with {columns} of its first row (where none is met: of the table's last), {which} for its rows
     and {how_many}. `source`: where the criterion comes from; custom, if it is a judgement.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,7 +10,7 @@ import polars as pl
 from workbench.errors import RunError
 from workbench.finding_rules import FindingRules
 from workbench.own_findings import OwnFindings
-from workbench.packs import Pack
+from workbench.packs import CONDITIONAL, Pack, prohibited
 from workbench.params import Study
 from workbench.report_params import Statement
 from workbench.reporting.evidence import MET, Fact, fact_line, plain_value
@@ -40,13 +40,15 @@ def finding_tables(
     matrix: pl.DataFrame,
     statements: Sequence[Statement],
     own: OwnFindings,
+    permission: pl.DataFrame,
 ) -> dict[str, list[Row]]:
     """Return the tables that are no artifact.
 
-    facts: as recorded, with shown, interval, line and outcome in words, width of the interval, and band, the
-    distance between two lines. study: key, value, empty. lines: the register of lines. code: revision, clean.
-    packs: pack, title, checked_on. requirements: the matrix. missing: item, id and title of the requirement
-    that asks for it. owed: role, id and title. challenges: role and author of what a validator said.
+    facts: as recorded, with told (value and interval), line and outcome in words, width of the interval, and
+    band, the distance between two lines. study: key, value, empty. lines: the register of lines. code:
+    revision, clean. packs: pack, title, checked_on. permission: the verdicts, and whether a condition is open.
+    requirements: the matrix. missing: item, id and title of the requirement that asks for it. owed: role, id
+    and title. challenges: role and author of what was stated, and of a validator's findings.
     """
     asked = matrix.to_dicts()
     said = [{"role": one.role, "author": one.author} for one in statements]
@@ -57,6 +59,7 @@ def finding_tables(
         "lines": [dict(entry) for entry in manifest.get("lines", [])],
         "code": [manifest["code"]],
         "packs": [pack.model_dump(include={"pack", "title", "checked_on"}) for pack in packs],
+        "permission": _permission_rows(permission, {(one.requirement, one.role) for one in statements}),
         "requirements": asked,
         "missing": list(_each(asked, "missing", "item")),
         "owed": list(_each(asked, "roles", "role")),
@@ -66,11 +69,12 @@ def finding_tables(
 
 def _fact_row(fact: Fact, below: int) -> Row:
     low, high, least, most = (fact[name] for name in ("low", "high", "at_least", "at_most"))
+    interval = format_interval(low, high, fact["unit"]).replace("\u00a0", " ")
+    value = plain_value(fact, below)
     return {
         **fact,
         "about": fact["about"].replace("_", " "),
-        "shown": plain_value(fact, below),
-        "interval": format_interval(low, high, fact["unit"]).replace("\u00a0", " "),
+        "told": value if low is None else f"{value} (interval {interval})",
         "line": fact_line(fact) if fact["met"] else "",
         "outcome": MET[fact["met"]].strip("*") if fact["met"] else "",
         "width": None if low is None or high is None else high - low,
@@ -83,6 +87,20 @@ def _study_rows(study: Study) -> Iterator[Row]:
         for key, value in values.items() if isinstance(values, dict) else [("", values)]:
             empty = not (value.strip() if isinstance(value, str) else value)
             yield {"key": f"{section}.{key}".rstrip("."), "value": value, "empty": empty}
+
+
+def _permission_rows(verdicts: pl.DataFrame, given: Collection[tuple[str, str]]) -> list[Row]:
+    """Return the verdicts; a condition is open where the source is used and its role has stated nothing."""
+    dropped = prohibited(verdicts)
+    return [
+        row
+        | {
+            "open": row["verdict"] == CONDITIONAL
+            and row["source"] not in dropped
+            and (row["rule"], row["role"]) not in given
+        }
+        for row in verdicts.to_dicts()
+    ]
 
 
 def _each(rows: Iterable[Row], column: str, name: str) -> Iterator[Row]:

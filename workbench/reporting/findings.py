@@ -48,7 +48,7 @@ class Judge:
         if rule.rows == "facts" and rule.per and rows:
             row = rows[0]
             held = f", line {row['line']}: {row['outcome']}" if row["met"] else ""
-            return f"{row['id']} is {row['shown']}{held}"
+            return f"{row['id']} is {row['told']}{held}"
         which = f" for {subject}" if subject else ""
         return f"{rule.rows} of this run: the rule does not hold{which}"
 
@@ -91,21 +91,22 @@ class Judge:
         if name in ("like", "unlike"):
             return any(fnmatchcase(str(value), pattern) for pattern in against) == (name == "like")
         if name in ("above", "below"):
-            return _beyond(value, self._bound(against), above=name == "above")
+            return _beyond(value, self._bound(against, row), above=name == "above")
         if name in ("holds", "excludes"):
             low, high = (row.get(f"{condition.column}_{end}", row.get(end)) for end in ("low", "high"))
             return low is not None and high is not None and (low <= against <= high) == (name == "holds")
         day = _day(value)
         return day is not None and ((self.judged_on - day).days > against) == (name == "older")
 
-    def _bound(self, against: Any) -> Any:
-        """Return a number, or the value of the fact or parameter that stands for one."""
+    def _bound(self, against: Any, row: Row) -> Any:
+        """Return a number, or the value of the column, fact or parameter that stands for one."""
         if not isinstance(against, str):
             return against
         kind, _, name = against.partition(":")
-        column = {"fact": "id", "study": "key"}[kind]
-        rows = self.tables[{"fact": "facts", "study": "study"}[kind]]
-        return next((row["value"] for row in rows if row[column] == name), None)
+        if kind == "column":
+            return row.get(name)
+        table, key = {"fact": ("facts", "id"), "study": ("study", "key")}[kind]
+        return next((one["value"] for one in self.tables[table] if one[key] == name), None)
 
 
 class _Words(Formatter):
