@@ -17,7 +17,7 @@ KEPT = ("title", "severity", "owner")
 
 @dataclass(frozen=True)
 class History:
-    """What the register tells of one finding: since when it is open, in which runs, and when it was closed."""
+    """What the register tells of a finding: since when it is open, in which runs, and when it was closed."""
 
     raised: Event
     runs: tuple[str, ...]
@@ -71,12 +71,6 @@ def register_findings(
             kept = {name: history.raised[name] for name in KEPT}
             register.append(_event(key, "closed", closed[0] or on, run, closed[1]) | kept)
     return register
-
-
-def carried_over(earlier: Sequence[Event], known: Sequence[Event], run: str) -> list[dict[str, Any]]:
-    """Return the register of an earlier run before the one of this run, once: not if it is there already."""
-    there = run in {event["run"] for event in known}
-    return [dict(event) for event in (*([] if there else earlier), *known)]
 
 
 def _event(key: Key, event: str, on: str, run: str, evidence: str) -> dict[str, Any]:

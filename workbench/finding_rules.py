@@ -70,10 +70,10 @@ class Rule(Section):
     """A finding that a run raises where rows of a table meet every condition.
 
     `rows`: facts, study, lines, code, packs, permission, requirements, missing, owed, challenges, or an
-    aggregate artifact. `raises`: by rows that meet the conditions ("some"), or where none does ("none"). `per`: columns
-    whose values tell findings of one rule apart; without any there is one. `each` words a row, `found` the
-    finding: with {columns} of its first row (where none is met: of the table's last), {which} for its rows
-    and {how_many}. `source`: where the criterion comes from; custom, if it is a judgement.
+    aggregate artifact. `raises`: by rows that meet the conditions ("some"), or where none does ("none").
+    `per`: columns whose values tell findings of one rule apart; without any there is one. `each` words a row,
+    `found` the finding: with {columns} of its first row (where none is met: of the table's last), {which} for
+    its rows and {how_many}. `source`: where the criterion comes from; custom, if it is a judgement.
     """
 
     title: Text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -70,9 +71,21 @@ class Decision(Section):
         return self
 
 
-class OwnFindings(Section):
-    """A file of findings and decisions."""
+class Opinion(Section):
+    """What the validator concludes of the model, and how far from its development they stand."""
 
+    verdict: Literal["approved", "approved on conditions", "rejected"]
+    text: Text
+    independence: Text
+    author: Text
+    date: Date
+    next_review: Date
+
+
+class OwnFindings(Section):
+    """A file of findings and decisions, and the validator's opinion where there is one."""
+
+    opinion: Opinion | None = None
     findings: list[OwnFinding] = Field(default_factory=list)
     decisions: list[Decision] = Field(default_factory=list)
 
@@ -106,7 +119,8 @@ def load_own_findings(study: Study) -> OwnFindings:
         found = OwnFindings.model_validate(values)
         faults = list(_faults(found, rules))
     except ValidationError as error:
-        faults = entry_faults(error, [*OwnFindings.model_fields, *OwnFinding.model_fields, *Decision.model_fields])
+        kinds = (OwnFindings, OwnFinding, Decision, Opinion)
+        faults = entry_faults(error, [key for kind in kinds for key in kind.model_fields])
     if faults:
         raise ParamsError(f"{name}: {len(faults)} fault(s) in the findings; nothing was run", faults)
     return found
@@ -125,3 +139,17 @@ def _faults(found: OwnFindings, rules: FindingRules) -> Iterator[str]:
         if key in seen:
             yield f"{one.finding} {one.subject}: two decisions; one is right"
         seen.add(key)
+
+
+def check_previous_run(study: Study, folder: Path) -> None:
+    """Refuse a run to go on from that is not beside the new one; `folder` is that of the new run.
+
+    Raises:
+        ParamsError: no such run, or the run itself.
+    """
+    name = study.report.previous_run
+    known = sorted(path.parent.name for path in folder.parent.glob("*/manifest.json"))
+    others = [other for other in known if other != folder.name]
+    if name and name not in others:
+        right = f"runs beside it: {', '.join(others) or 'none'}"
+        raise ParamsError(f"report.previous_run: {name}: no such run; nothing was run", [right])

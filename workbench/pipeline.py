@@ -21,6 +21,7 @@ from workbench.fingerprint import (
     stage_fingerprint,
 )
 from workbench.kernels import WarmKernels
+from workbench.own_findings import check_previous_run, load_own_findings
 from workbench.packs import load_packs
 from workbench.params import ROOT, STAGES, Study
 from workbench.preflight import (
@@ -102,6 +103,8 @@ def run_stages(
     check_tables(study)
     check_letters(study)
     load_statements(study)
+    load_own_findings(study)
+    check_previous_run(study, folder)
     check_features(study)
     about = about_run(study)
     with Run(folder).lock():

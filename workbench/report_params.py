@@ -37,4 +37,6 @@ class ReportParams(Section):
     materiality: Tier
     statements: list[Statement]
     statements_from: str
+    findings_from: str
+    previous_run: str
     suppress_below: Annotated[int, Field(ge=0)]

@@ -23,7 +23,7 @@ PROVENANCE = "provenance.json"  # who vouches for the run; workbench/provenance.
 SCRATCH = ".scratch"  # in the folder of a stage: rows on their way
 UNFINISHED = ".unfinished"  # in the folder of a run: checkpoints and journals of stages that did not close
 FORGOTTEN = "forgotten.json"  # who is to stay out of the run, by pseudonym; workbench/retention.py
-Kind = Literal["rows", "tables", "models", "journals", "facts", "notebook", "document"]
+Kind = Literal["rows", "tables", "models", "journals", "facts", "notebook", "document", "record"]
 
 
 class Run:

@@ -4,11 +4,11 @@ from datetime import date
 
 import polars as pl
 import pytest
+from workbench.reporting.open_items import open_items, out_of_time
 
 from workbench.facts import make_fact
 from workbench.packs import judge_sources
 from workbench.params import ROOT
-from workbench.reporting.open_items import open_items, out_of_time
 from workbench.statistics.estimate import Estimate
 from workbench.study import load_study
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from workbench.reporting.writers import FORMATS, Format
 from workbench.run import Run
@@ -18,6 +19,7 @@ DOCUMENTS = {
 }
 """The Quarto projects in reports/, each a document of its own over the same numbers, tables and figures."""
 STAGE = "report"
+_MANIFEST = "manifest"  # as the kinds of evidence name it
 
 
 def documents_of(run: Run) -> list[Path]:
@@ -28,3 +30,8 @@ def documents_of(run: Run) -> list[Path]:
 def places_of(run: Run, formats: Sequence[Format]) -> list[Path]:
     """Return where the documents of these formats lie, whether they are there or not."""
     return [run.folder / STAGE / f"{document}.{name}" for document in DOCUMENTS for name in formats]
+
+
+def names_in(manifest: Mapping[str, Any]) -> set[str]:
+    """Return the names of all that a run holds once it is rendered: artifacts, documents, its manifest."""
+    return {*manifest["artifacts"], *(f"{STAGE}/{name}.html" for name in DOCUMENTS), _MANIFEST}

@@ -29,6 +29,7 @@ _METHODS = {
     "all_applicants": "compared with everybody",
     "best_value": "compared with the best value of each family",
 }
+_NEVER_THE_SAME = ("notebook", "document", "record", "journals")  # kinds of artifacts that hold times
 _PEOPLE = ("applicants", "defaults", "rows")  # units of counts that may be too small to print
 
 Fact = Mapping[str, Any]
@@ -100,7 +101,7 @@ def artifacts_table(manifest: Mapping[str, Any], *, suppress_below: int = 0) -> 
             "sha256": entry["sha256"][:16],
         }
         for name, entry in manifest["artifacts"].items()
-        if entry["kind"] not in ("notebook", "document", "journals")  # those are never the same twice
+        if entry["kind"] not in _NEVER_THE_SAME
     ]
     columns = [
         verbatim("artifact", "Artifact"),

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from workbench.finding_rules import FindingRules
+from workbench.own_findings import Opinion
 from workbench.reporting.evidence import plain_table
 from workbench.reporting.finding_states import BY_RULE, CLOSED, OPEN, SEVERITIES, STATES, overdue
 from workbench.reporting.markdown import escape_markdown
@@ -39,6 +40,17 @@ def findings_record(findings: pl.DataFrame, as_of: date, run: str) -> dict[str, 
     }
 
 
+def opinion_page(opinion: Opinion | None) -> str:
+    """Return what the validator concludes, or that nobody has said."""
+    if opinion is None:
+        return "Opinion of the validator: **not provided**.\n"
+    told = {name: escape_markdown(text) for name, text in opinion.model_dump().items()}
+    return (
+        f"**{told['verdict'].capitalize()}.** {told['text']} Independence: {told['independence']} "
+        f"({told['author']}, {opinion.date}; next review {opinion.next_review})\n"
+    )
+
+
 def as_json(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Return the rows with days as texts."""
     return frame.with_columns(pl.col(pl.Date).dt.to_string("iso")).to_dicts()
@@ -61,8 +73,10 @@ def _open_table(findings: pl.DataFrame, as_of: date) -> str:
 def _parts(row: Row) -> str:
     """Return what was found, against what, why, and what it means."""
     named = {"Criterion": "criterion", "Cause": "cause", "Effect": "effect"}
-    told = [f"*{name}:* {escape_markdown(row[part]).rstrip('.')}." for name, part in named.items() if row[part]]
-    return " ".join([escape_markdown(row["condition"]), *told])
+    told = {name: escape_markdown(row[part]).rstrip(".") for name, part in named.items() if row[part]}
+    return " ".join(
+        [escape_markdown(row["condition"]), *(f"*{name}:* {text}." for name, text in told.items())]
+    )
 
 
 def _age(row: Row, as_of: date) -> str:

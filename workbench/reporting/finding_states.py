@@ -11,7 +11,7 @@ import polars as pl
 from workbench.finding_register import Closing, Event, History, Key, histories, register_findings
 from workbench.finding_rules import FindingRules
 from workbench.kinds import Severity
-from workbench.own_findings import OwnFinding, OwnFindings
+from workbench.own_findings import Decision, OwnFinding, OwnFindings
 from workbench.reporting.findings import RAISED, Judge
 
 OPEN, ACCEPTED, CLOSED = STATES = ("open", "accepted", "closed")
@@ -78,7 +78,7 @@ def finding_states(
     for key, history in histories(register).items():
         row = _known(key, history, due_days) | found.get(key, {}) | _own(people.get(key))
         decision = decided.get(key)
-        if history.is_open and decision and (not decision.until or as_of <= date.fromisoformat(decision.until)):
+        if history.is_open and decision and _holds(decision, as_of):
             row |= {
                 "state": decision.decision,
                 "decided_on": date.fromisoformat(decision.date),
@@ -90,6 +90,10 @@ def finding_states(
     frame = pl.DataFrame(rows, schema=FINDINGS)
     order = pl.col("severity").replace_strict(SEVERITIES, range(len(SEVERITIES)), return_dtype=pl.Int8)
     return frame.sort(order, "id", "subject")
+
+
+def _holds(decision: Decision, as_of: date) -> bool:
+    return not decision.until or as_of <= date.fromisoformat(decision.until)
 
 
 def latest_day(created: str, register: Iterable[Event]) -> date:
@@ -136,6 +140,7 @@ def _own(one: OwnFinding | None) -> dict[str, Any]:
     if one is None:
         return {}
     told = one.model_dump(include={*FINDINGS.names()} - {"evidence"})
-    row = told | {"raised_by": one.author} | {name: date.fromisoformat(told[name]) for name in ("due", "raised_on")}
+    days = {name: date.fromisoformat(told[name]) for name in ("due", "raised_on")}
+    row = told | {"raised_by": one.author} | days
     closing = {"decided_by": one.closed_by, "reason": one.reason, "evidence": ", ".join(one.evidence)}
     return row | (closing if one.closed_on else {})

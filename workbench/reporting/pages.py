@@ -12,11 +12,12 @@ import yaml
 from workbench.params import Study
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
-from workbench.reporting.documents import DOCUMENTS, STAGE
+from workbench.reporting.documents import DOCUMENTS, STAGE, names_in
 from workbench.reporting.letter_samples import READS, letter_samples
-from workbench.reporting.open_items import open_items, out_of_time
+from workbench.reporting.out_of_time import out_of_time
 from workbench.reporting.outline_pages import outline_pages
-from workbench.reporting.requirement_pages import MANIFEST, requirement_pages
+from workbench.reporting.requirement_pages import requirement_pages
+from workbench.reporting.run_findings import findings_of
 from workbench.run import Run
 
 TABLES_READ = sorted({table.artifact for table in TABLES.values()} | {*READS})
@@ -31,7 +32,9 @@ def variables_text(run: Run) -> str:
 def printed_pages(run: Run) -> dict[str, str]:
     """Return what the documents include of a run by name: tables and lists in Markdown, after suppression."""
     study, frames = run.study, {name: pl.read_parquet(run.checked_path(name)) for name in TABLES_READ}
-    return _tables(frames, study.report.suppress_below) | _others(run.facts(), study, run.manifest, frames)
+    pages = _tables(frames, study.report.suppress_below)
+    findings = findings_of(run)
+    return pages | _others(run.facts(), study, run.manifest, frames, findings.matrix) | findings.pages()
 
 
 def number_faults(run: Run) -> list[str]:
@@ -63,9 +66,13 @@ def _tables(frames: Mapping[str, pl.DataFrame], below: int) -> dict[str, str]:
 
 
 def _others(
-    facts: list[dict[str, Any]], study: Study, manifest: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]
+    facts: list[dict[str, Any]],
+    study: Study,
+    manifest: Mapping[str, Any],
+    frames: Mapping[str, pl.DataFrame],
+    matrix: pl.DataFrame,
 ) -> dict[str, str]:
-    below, documents = study.report.suppress_below, [f"{STAGE}/{name}.html" for name in DOCUMENTS]
+    below = study.report.suppress_below
     return {
         "lines": evidence.lines_table(facts, suppress_below=below),
         "fairness_lines": evidence.lines_table(
@@ -75,7 +82,6 @@ def _others(
             (fact for fact in facts if fact["id"].startswith(("validation.", "monitoring."))),
             suppress_below=below,
         ),
-        "open_items": open_items(facts, study, frames),
         "out_of_time": out_of_time(frames["data/samples_table"], study),
         "sample_letters": letter_samples(frames, study, manifest),
         "limits": evidence.limits_list(study),
@@ -84,8 +90,8 @@ def _others(
         "artifacts": evidence.artifacts_table(manifest, suppress_below=below),
         "parameters": evidence.parameters_table(study),
         "packages": evidence.packages_table(manifest),
-        **requirement_pages(study, manifest, facts, documents),
-        **outline_pages(study, facts, {*manifest["artifacts"], *documents, MANIFEST}),
+        **requirement_pages(study, manifest, facts, matrix),
+        **outline_pages(study, facts, names_in(manifest)),
     }
 
 

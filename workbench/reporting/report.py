@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from workbench.errors import RunError
+from workbench.finding_rules import RULES
 from workbench.outlines import OUTLINES
 from workbench.packs import FOLDER
 from workbench.params import ROOT, STAGES
@@ -20,10 +22,13 @@ from workbench.reporting.figures import FIGURES, reads
 from workbench.reporting.pages import TABLES_READ, printed_pages, variables_text
 from workbench.reporting.render import Renderer, render
 from workbench.reporting.requirement_pages import declared_on
+from workbench.reporting.run_findings import REGISTER, findings_of, record_findings
 from workbench.reporting.writers import Format
 from workbench.requirements import EVIDENCE
 from workbench.run import Run, describe_artifact
-from workbench.store import digest, digest_files, write_whole
+from workbench.store import digest, digest_files, write_json, write_whole
+
+RECORDS = {"findings": "Findings with their state", "requirements": "Evidence matrix"}
 
 
 def make_report(
@@ -37,6 +42,7 @@ def make_report(
     _require_complete(manifest)
     folder = run.folder / STAGE / "source"
     shutil.rmtree(folder, ignore_errors=True)
+    record_findings(run, datetime.now(UTC).date())
     sources = [_copy_sources(name, folder) for name in DOCUMENTS]
     _write_numbers(run, sources)
     documents = []
@@ -47,22 +53,41 @@ def make_report(
         write_whole(document, lambda path, made=made: shutil.copyfile(made, path))  # type: ignore[misc]
         made.unlink()
         documents.append(document)
-    inputs = report_inputs(manifest, renderer)
-    run.update(lambda values: _record(values, run.folder, documents, inputs))
+    inputs, records = report_inputs(run, renderer), _write_records(run)
+    run.update(lambda values: _record(values, run.folder, documents, records, inputs))
     return documents
 
 
-def report_inputs(manifest: Mapping[str, Any], renderer: Renderer) -> str:
+def _write_records(run: Run) -> list[Path]:
+    """Write what gates read beside the documents: findings and evidence matrix, as JSON."""
+    records = {
+        run.folder / STAGE / f"{name}.json": values for name, values in findings_of(run).records().items()
+    }
+    for path, values in records.items():
+        write_json(path, values)
+    return list(records)
+
+
+def report_inputs(run: Run, renderer: Renderer) -> str:
     """Return one digest of all that the report's bytes depend on."""
+    manifest = run.manifest
     read = {name: manifest["artifacts"].get(name, {}).get("sha256") for name in _reads()}
     files = [*(ROOT / "reports").rglob("*"), *(ROOT / "workbench" / "reporting").rglob("*")]
-    files += [EVIDENCE, OUTLINES, *FOLDER.glob("*.yaml")]
+    files += [EVIDENCE, OUTLINES, RULES, *FOLDER.glob("*.yaml"), *_said(run.study)]
     code = digest_files([path for path in files if path.is_file() and path.suffix != ".pyc"], ROOT)
     about = [
         manifest[key]
         for key in ("run_id", "created", "params_sha256", "packages", "code", "engine", "sources")
     ]
-    return digest(read, code, about, declared_on(manifest), renderer, shutil.which("quarto") or "")
+    registers = [declared_on(manifest), manifest.get(REGISTER, [])]
+    return digest(read, code, about, registers, renderer, shutil.which("quarto") or "")
+
+
+def _said(study: Study) -> list[Path]:
+    """Return the files in which people said something of the study."""
+    report = study.report
+    own = [ROOT / report.findings_from] if report.findings_from else []
+    return [*own, *((ROOT / report.statements_from).glob("*.md") if report.statements_from else [])]
 
 
 def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
@@ -72,7 +97,7 @@ def is_current(run: Run, formats: Sequence[Format], renderer: Renderer) -> bool:
     there = all(path.is_file() for path in places_of(run, formats))
     return (
         there
-        and known.get("inputs") == report_inputs(manifest, renderer)
+        and known.get("inputs") == report_inputs(run, renderer)
         and set(formats) <= set(known["formats"])
     )
 
@@ -113,7 +138,9 @@ def _reads() -> list[str]:
     return [*TABLES_READ, *reads(), *(f"{stage}/facts" for stage in STAGES)]
 
 
-def _record(manifest: dict[str, Any], folder: Path, documents: list[Path], inputs: str) -> None:
+def _record(
+    manifest: dict[str, Any], folder: Path, documents: list[Path], records: list[Path], inputs: str
+) -> None:
     known = manifest.get("report", {})
     kept = known.get("formats", []) if known.get("inputs") == inputs else []
     formats = sorted({*kept, *(path.suffix[1:] for path in documents)})
@@ -121,4 +148,8 @@ def _record(manifest: dict[str, Any], folder: Path, documents: list[Path], input
     for path in documents:
         manifest["artifacts"][f"{STAGE}/{path.name}"] = describe_artifact(
             path, folder, STAGE, "document", unit="document", key=[], about=DOCUMENTS[path.stem]
+        )
+    for path in records:
+        manifest["artifacts"][f"{STAGE}/{path.stem}"] = describe_artifact(
+            path, folder, STAGE, "record", unit="record", key=[], about=RECORDS[path.stem]
         )

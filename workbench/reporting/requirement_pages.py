@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,6 +17,7 @@ from workbench.reporting.requirement_matrix import (
     NOT_YET,
     OPEN,
     STATES,
+    Case,
     answers,
     requirement_matrix,
     state_counts,
@@ -25,32 +26,34 @@ from workbench.reporting.tables import MISSING
 from workbench.requirements import DRAFT, Evidence, load_evidence
 from workbench.statements import load_statements
 
-MANIFEST = "manifest"
 _GROUPS = {"E16", "E17", "E18"}
 _MARKS = {"P": "primary text", "Q": "quotation", "S": "secondary", "M": "from memory"}
 
 
-def requirement_pages(
-    study: Study, manifest: Mapping[str, Any], facts: Sequence[Fact], documents: Sequence[str]
-) -> dict[str, str]:
-    """Return the generated pages about requirements; `documents` are those that the report is made of."""
-    packs, on = load_packs(study.data.packs), date.fromisoformat(study.data.judged_on)
-    evidence, statements = load_evidence(), load_statements(study)
-    matrix = requirement_matrix(
-        packs,
-        on,
+def matrix_of(study: Study, artifacts: Collection[str], facts: Sequence[Fact]) -> pl.DataFrame:
+    """Return the evidence matrix of a run; `artifacts` are the names of all that it holds."""
+    case = Case(
+        on=date.fromisoformat(study.data.judged_on),
         materiality=study.report.materiality,
-        evidence=evidence,
+        evidence=load_evidence(),
         facts=facts,
-        artifacts={*manifest["artifacts"], *documents, MANIFEST},
-        statements=statements,
+        artifacts=artifacts,
+        statements=load_statements(study),
     )
+    return requirement_matrix(load_packs(study.data.packs), case)
+
+
+def requirement_pages(
+    study: Study, manifest: Mapping[str, Any], facts: Sequence[Fact], matrix: pl.DataFrame
+) -> dict[str, str]:
+    """Return the generated pages about requirements; `matrix` is the one of the run."""
+    packs, on = load_packs(study.data.packs), date.fromisoformat(study.data.judged_on)
     of_groups = matrix.filter(pl.col("evidence").list.set_intersection([*_GROUPS]).list.len() > 0)
     return {
         "packs": _packs_table(packs, matrix, on),
         "requirements": _matrix_table(matrix),
         "fairness_requirements": _matrix_table(of_groups, linked=False),
-        "evidence": _evidence_table(evidence, facts, study.report.suppress_below),
+        "evidence": _evidence_table(load_evidence(), facts, study.report.suppress_below),
         "statements": _statements_table(study),
         "register": _register_table(manifest),
     }
