@@ -30,6 +30,7 @@ _README = """Bundle of run {run}, study {study}.
 
 documents/      the documents as they were rendered
 tables/         their tables as CSV; counts below {below} are not shown, nor those that would tell them
+records/        findings with their state, and the evidence matrix
 facts.json      every fact with value, interval, line and method
 artifacts.csv   every artifact of the run with its SHA-256; row-level ones by name and hash alone
 notebooks/      the notebooks that were executed, without their outputs
@@ -84,8 +85,8 @@ def _files(run: Run) -> Iterator[tuple[str, bytes]]:
         yield PROVENANCE, (run.folder / PROVENANCE).read_bytes()
     for entry in manifest["artifacts"].values():
         path = run.folder / entry["path"]
-        if entry["kind"] == "document":
-            yield f"documents/{path.name}", path.read_bytes()
+        if entry["kind"] in ("document", "record"):
+            yield f"{entry['kind']}s/{path.name}", path.read_bytes()
         elif entry["kind"] == "notebook":
             yield f"notebooks/{entry['stage']}.ipynb", _without_outputs(path)
     for name, page in printed_pages(run).items():
@@ -121,7 +122,12 @@ def _dictionary(manifest: Mapping[str, Any], below: int) -> list[list[str]]:
     """Return the data dictionary of the run: every artifact, and whether the bundle has it."""
     rows = [["artifact", "about", "kind", "unit", "rows", "sensitivity", "sha256", "in the bundle"]]
     for name, one in manifest["artifacts"].items():
-        held = {"document": "as it is", "notebook": "without outputs", "tables": "as the documents print it"}
+        held = {
+            "document": "as it is",
+            "record": "as it is",
+            "notebook": "without outputs",
+            "tables": "as the documents print it",
+        }
         row_level = one["sensitivity"] == "row"
         shown = "" if one.get("rows") is None else shown_count(one["rows"], below if row_level else 0)
         kept = "no: row-level" if row_level else held.get(one["kind"], "no")

@@ -74,9 +74,8 @@ def _parts(row: Row) -> str:
     """Return what was found, against what, why, and what it means."""
     named = {"Criterion": "criterion", "Cause": "cause", "Effect": "effect"}
     told = {name: escape_markdown(row[part]).rstrip(".") for name, part in named.items() if row[part]}
-    return " ".join(
-        [escape_markdown(row["condition"]), *(f"*{name}:* {text}." for name, text in told.items())]
-    )
+    parts = [f"*{name}:* {text}." for name, text in told.items()]
+    return " ".join([escape_markdown(row["condition"]), *parts])
 
 
 def _age(row: Row, as_of: date) -> str:

@@ -28,7 +28,7 @@ def artifact_rows(run: Run, rules: FindingRules) -> dict[str, list[Row]]:
     named = {rule.rows for rule in rules.rules.values() if rule.rows in known}
     if people := sorted(name for name in named if known[name]["sensitivity"] != "aggregate"):
         raise RunError(f"rules of findings look at aggregates only, not at {', '.join(people)}")
-    return {name: pl.read_parquet(run.checked_path(name)).to_dicts() for name in sorted(named)}
+    return {name: [*pl.read_parquet(run.checked_path(name)).iter_rows(named=True)] for name in sorted(named)}
 
 
 def finding_tables(
@@ -46,12 +46,12 @@ def finding_tables(
 
     facts: as recorded, with told (value and interval), line and outcome in words, width of the interval, and
     band, the distance between two lines. study: key, value, empty. lines: the register of lines. code:
-    revision, clean. packs: pack, title, checked_on. permission: the verdicts, and whether a condition is open.
+    revision, clean. packs: pack, title, checked_on. permission: the verdicts, and whether each is open.
     requirements: the matrix. missing: item, id and title of the requirement that asks for it. owed: role, id
     and title. challenges: role and author of what was stated, and of a validator's findings.
     """
-    asked = matrix.to_dicts()
-    said = [{"role": one.role, "author": one.author} for one in statements]
+    asked: list[Row] = [*matrix.iter_rows(named=True)]
+    said: list[Row] = [{"role": one.role, "author": one.author} for one in statements]
     said += [{"role": "validator", "author": one.author} for one in own.findings]
     return {
         "facts": [_fact_row(fact, study.report.suppress_below) for fact in facts],
@@ -99,7 +99,7 @@ def _permission_rows(verdicts: pl.DataFrame, given: Collection[tuple[str, str]])
             and row["source"] not in dropped
             and (row["rule"], row["role"]) not in given
         }
-        for row in verdicts.to_dicts()
+        for row in verdicts.iter_rows(named=True)
     ]
 
 

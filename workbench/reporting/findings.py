@@ -115,7 +115,7 @@ class _Words(Formatter):
     def __init__(self, suppress_below: int) -> None:
         self.suppress_below = suppress_below
 
-    def get_value(self, key: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def get_value(self, key: Any, _args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return kwargs.get(key)
 
     def format_field(self, value: Any, format_spec: str) -> str:

@@ -16,7 +16,7 @@ from workbench.errors import RunError
 from workbench.finding_rules import RULES
 from workbench.outlines import OUTLINES
 from workbench.packs import FOLDER
-from workbench.params import ROOT, STAGES
+from workbench.params import ROOT, STAGES, Study
 from workbench.reporting.documents import DOCUMENTS, STAGE, places_of
 from workbench.reporting.figures import FIGURES, reads
 from workbench.reporting.pages import TABLES_READ, printed_pages, variables_text
@@ -60,12 +60,10 @@ def make_report(
 
 def _write_records(run: Run) -> list[Path]:
     """Write what gates read beside the documents: findings and evidence matrix, as JSON."""
-    records = {
-        run.folder / STAGE / f"{name}.json": values for name, values in findings_of(run).records().items()
-    }
-    for path, values in records.items():
-        write_json(path, values)
-    return list(records)
+    records = findings_of(run).records()
+    for name, values in records.items():
+        write_json(run.folder / STAGE / f"{name}.json", values)
+    return [run.folder / STAGE / f"{name}.json" for name in records]
 
 
 def report_inputs(run: Run, renderer: Renderer) -> str:
