@@ -15,7 +15,7 @@ import typer
 
 from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge
 from workbench.errors import ParamsError, WorkbenchError, near_name
-from workbench.evidence_commands import bundle, packs, sign
+from workbench.evidence_commands import bundle, findings, packs, sign
 from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
     LiveProgress,
@@ -182,15 +182,15 @@ def runs(folder: Annotated[Path | None, typer.Option(help="folder that holds the
 @app.command()
 def doctor() -> None:
     """Say what this machine has, what is missing and how to get it."""
-    from workbench.doctor import findings
+    from workbench.doctor import findings as of_machine
 
-    for name, state, advice in findings():
+    for name, state, advice in of_machine():
         console.print(f"{name:<12} {state}", soft_wrap=True, markup=False)
         if advice:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
 
 
-for command in (explain, letters, purge, forget, packs, sign, bundle):
+for command in (explain, letters, purge, forget, packs, sign, bundle, findings):
     app.command()(command)
 
 

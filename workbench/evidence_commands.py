@@ -65,6 +65,24 @@ def bundle(
     )
 
 
+def findings(
+    run: RunArgument,
+    every: Annotated[bool, typer.Option("--all", help="those that are accepted or closed as well")] = False,
+) -> None:
+    """List what a run finds against itself and what people added, the worst first."""
+    from workbench.reporting.finding_states import OPEN
+    from workbench.reporting.run_findings import findings_of
+
+    found = findings_of(Run.open(run_folder(run)))
+    for row in found.frame.iter_rows(named=True):
+        if every or row["state"] == OPEN:
+            about = f" ({row['subject']})" if row["subject"] else ""
+            told = f"{row['severity']:<6} {row['state']:<8} {row['id']} {row['title']}{about}"
+            console.print(f"{told}: {row['owner']}, due {row['due']}", soft_wrap=True, markup=False)
+    counts = found.records()["findings"]["open"]
+    console.print(", ".join(f"{number} {severity}" for severity, number in counts.items()) + " open")
+
+
 def _listed(pack: Pack, on: date, sources: bool) -> list[str]:
     asked = pack.in_force(on)
     drafts = [one for one in pack.requirements if one.standing == DRAFT and one.applies_from <= on]

@@ -16,6 +16,7 @@ from workbench.reporting.requirement_matrix import (
     OPEN,
     STATES,
     UNSETTLED,
+    Case,
     answers,
     requirement_matrix,
     state_counts,
@@ -43,9 +44,10 @@ def judged(
     *requirements, on=ON, facts=FACTS, artifacts=("validation/roc",), statements=(SAID,), tier="medium"
 ):
     pack = SimpleNamespace(pack="zz", requirements=requirements or (asked(),))
-    return requirement_matrix(
-        [pack], on, materiality=tier, evidence=KINDS, facts=facts, artifacts=artifacts, statements=statements
+    case = Case(
+        on=on, materiality=tier, evidence=KINDS, facts=facts, artifacts=artifacts, statements=statements
     )
+    return requirement_matrix([pack], case)
 
 
 def state(*requirements, **options):

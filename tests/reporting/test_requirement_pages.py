@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from workbench.reporting.requirement_pages import requirement_pages
+from workbench.reporting.requirement_pages import matrix_of, requirement_pages
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +12,7 @@ def pages():
     report = {"materiality": "high", "suppress_below": 10, "statements": [], "statements_from": ""}
     data = SimpleNamespace(packs=["india", "international"], judged_on="2026-11-26")
     study = SimpleNamespace(data=data, report=SimpleNamespace(**report))
-    return requirement_pages(study, {"artifacts": {}}, [], [])
+    return requirement_pages(study, {}, [], matrix_of(study, set(), []))
 
 
 def row_of(page, name):

@@ -25,6 +25,8 @@ from workbench.store import write_whole
 from workbench.verify_bundle import LISTING, SIGNATURE
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_HELD = {"document": "as it is", "record": "as it is", "facts": "in facts.json"}
+_HELD |= {"notebook": "without outputs", "tables": "as the documents print it"}
 _PEOPLE = ("applicants", "defaults", "rows")
 _README = """Bundle of run {run}, study {study}.
 
@@ -122,16 +124,9 @@ def _dictionary(manifest: Mapping[str, Any], below: int) -> list[list[str]]:
     """Return the data dictionary of the run: every artifact, and whether the bundle has it."""
     rows = [["artifact", "about", "kind", "unit", "rows", "sensitivity", "sha256", "in the bundle"]]
     for name, one in manifest["artifacts"].items():
-        held = {
-            "document": "as it is",
-            "record": "as it is",
-            "notebook": "without outputs",
-            "tables": "as the documents print it",
-        }
         row_level = one["sensitivity"] == "row"
         shown = "" if one.get("rows") is None else shown_count(one["rows"], below if row_level else 0)
-        kept = "no: row-level" if row_level else held.get(one["kind"], "no")
-        kept = "facts.json" if one["kind"] == "facts" else kept
+        kept = "no: row-level" if row_level else _HELD.get(one["kind"], "no")
         about = [one["about"], one["kind"], one["unit"], shown, one["sensitivity"], one["sha256"]]
         rows.append([name, *map(str, about), kept])
     return rows

@@ -96,10 +96,6 @@ def _holds(decision: Decision, as_of: date) -> bool:
     return not decision.until or as_of <= date.fromisoformat(decision.until)
 
 
-def _holds(decision: Decision, as_of: date) -> bool:
-    return not decision.until or as_of <= date.fromisoformat(decision.until)
-
-
 def latest_day(created: str, register: Iterable[Event]) -> date:
     """Return the day that ages are counted to: of the run, or of the last entry of the register."""
     return max(date.fromisoformat(day) for day in (created, *(event["on"] for event in register)))
