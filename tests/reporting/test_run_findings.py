@@ -169,7 +169,5 @@ def test_the_command_lists_them(shared):
     assert len(rows) == findings_of(shared).frame.filter(state="open").height
 
 
-def test_rules_of_findings_have_no_number_of_a_study():
-    assert (
-        "taiwan" not in (ROOT / "params" / "evidence" / "findings.yaml").read_text(encoding="utf-8").lower()
-    )
+def test_rules_of_findings_are_of_no_study_in_particular():
+    assert "taiwan" not in RULES_FILE.read_text(encoding="utf-8").lower()
