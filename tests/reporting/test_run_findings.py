@@ -10,6 +10,7 @@ import yaml
 from tests.pipeline.running import call_here, command, copied, shared_run
 from workbench import own_findings
 from workbench.errors import RunError
+from workbench.finding_rules import RULES as RULES_FILE
 from workbench.finding_rules import load_finding_rules
 from workbench.reporting.pages import printed_pages
 from workbench.reporting.run_findings import findings_of, record_findings
