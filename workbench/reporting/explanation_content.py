@@ -164,7 +164,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             interval("Interval", share=True),
         ],
         counts=["applicants"],
-        within="decision",
+        within=["decision"],
     ),
     "explanation_overlap": Table(
         "explanation/overlap",
@@ -197,6 +197,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             interval("Interval", share=True),
         ],
         counts=["applicants"],
+        within=(),
         prepare=lambda frame: frame.filter(pl.col("choice") == "reasons"),
     ),
     "explanation_does": Table(
@@ -250,6 +251,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             number("median_cost", "Median change (spreads)", 2),
         ],
         counts=["applicants"],
+        within=(),
         empty="the study names nothing that a person can act on",
     ),
     "explanation_changed": Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 from workbench.params import Study
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
+from workbench.reporting.disclosure import GROUP_COUNTS, GROUP_RATES, with_told
 from workbench.reporting.documents import DOCUMENTS, STAGE, names_in
 from workbench.reporting.letter_samples import READS, letter_samples
 from workbench.reporting.out_of_time import out_of_time
@@ -31,10 +32,18 @@ def variables_text(run: Run) -> str:
 
 def printed_pages(run: Run) -> dict[str, str]:
     """Return what the documents include of a run by name: tables and lists in Markdown, after suppression."""
-    study, frames = run.study, {name: pl.read_parquet(run.checked_path(name)) for name in TABLES_READ}
+    study, frames = run.study, shown_frames(run, TABLES_READ)
     pages = _tables(frames, study.report.suppress_below)
     findings = findings_of(run)
     return pages | _others(run.facts(), study, run.manifest, frames, findings.matrix) | findings.pages()
+
+
+def shown_frames(run: Run, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """Return aggregate artifacts of a run; those of metrics of groups say how each row may be told."""
+    frames = {name: pl.read_parquet(run.checked_path(name)) for name in {*names, GROUP_COUNTS}}
+    counts, below = frames[GROUP_COUNTS], run.study.report.suppress_below
+    told = {name: with_told(frames[name], counts, below=below) for name in GROUP_RATES & frames.keys()}
+    return frames | told
 
 
 def number_faults(run: Run) -> list[str]:
