@@ -263,7 +263,7 @@ def test_a_suppressed_count_does_not_follow_from_other_numbers(run, source):
     metrics = pl.read_parquet(run.checked_path("fairness/counts"))
     for line in selection:
         row = [c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if (row[0], row[1]) in hidden and row[3] not in ("–",):
+        if (row[0], row[1]) in hidden and row[3] not in ("–", "hidden"):
             group = metrics.filter(
                 pl.col("attribute").str.replace_all("_", " ") == row[0],
                 pl.col("group") == row[1].replace("\\", ""),
@@ -284,7 +284,7 @@ def test_a_hidden_group_cannot_be_found_by_subtraction(source, name):
     hidden = {}
     for line in (source / "_generated" / f"{name}.md").read_text(encoding="utf-8").splitlines()[2:]:
         row = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        hidden.setdefault(row[0], []).append("fewer than" in " ".join(row) or row[2] == "–")
+        hidden.setdefault(row[0], []).append("fewer than" in " ".join(row) or row[2] == "hidden")
     assert [attribute for attribute, rows in hidden.items() if sum(rows) == 1] == []
 
 

@@ -10,14 +10,15 @@ import polars as pl
 
 from workbench.fairness.counts import APPROVED, CELLS, DECLINED, RATES
 from workbench.fairness.metrics import COMPARISONS
+from workbench.run import Run
 
 Row = Mapping[str, Any]
 Told = Literal["whole", "rounded", "hidden"]
 HIDDEN = "hidden"
 NEAREST = "nearest"
-TOLD, PEOPLE = "told", "people"
-GROUP_COUNTS = "fairness/counts"
-GROUP_RATES = {f"fairness/{name}" for name in ("metrics", "headlines", "bounds", "tipping", "disparity")}
+TOLD, DECIMALS = "told", "decimals"
+_COUNTS, _HEADLINES = "fairness/counts", "fairness/headlines"
+_GROUP_RATES = {_HEADLINES, *(f"fairness/{name}" for name in ("metrics", "bounds", "tipping", "disparity"))}
 _OF_APPROVALS = {"selection_rate"} | {n for n, one in COMPARISONS.items() if one.rates == ("selection_rate",)}
 _PARTS = {"selection": "selection_rate"}  # of which a table of contributions tells the parts
 _RATE = "rate"
@@ -88,31 +89,59 @@ def how_told(counts: pl.DataFrame, cells: Mapping[str, Sequence[str]], *, below:
     }
 
 
-def with_told(frame: pl.DataFrame, counts: pl.DataFrame, *, below: int) -> pl.DataFrame:
-    """Add told and people to a table of attribute, group and metric (or of): how a row may be told.
+def with_told(
+    frame: pl.DataFrame, counts: pl.DataFrame, *, below: int, is_judged_by: bool = False
+) -> pl.DataFrame:
+    """Add told and decimals to a table of attribute, group and metric (or of): how a row may be told.
 
     Rates of approvals hang on the group's approved and declined, rates of outcomes on all four cells; every
-    other metric is told as a whole. `counts`: as from `outcome_counts`, and attribute. People: the group's.
+    other metric is told as a whole. Where fewer than two decimals were left, a rate is hidden; numbers that
+    the study `is_judged_by`, of large groups alone, are told with two instead. `counts`: as from
+    `outcome_counts`, and attribute.
     """
     keys = ["attribute", "group"]
     metric = pl.col("metric") if "metric" in frame.columns else pl.col("of").replace(_PARTS)
     approvals = how_told(counts, {"approved": APPROVED, "declined": DECLINED}, below=below)
     outcomes = how_told(counts, {name: (name,) for name in CELLS}, below=below)
-    ways = [
-        (*key, name, way)
-        for told, metrics in ((approvals, _OF_APPROVALS), (outcomes, _OF_OUTCOMES))
-        for key, way in told.items()
-        for name in sorted(metrics)
-    ]
-    known = pl.DataFrame(ways, schema=dict.fromkeys([*keys, _RATE, TOLD], pl.String), orient="row")
-    people = counts.select(*keys, pl.col("applicants").alias(PEOPLE))
-    return (
-        frame.with_columns(metric.alias(_RATE))
-        .join(known, on=[*keys, _RATE], how="left", maintain_order="left")
-        .drop(_RATE)
-        .join(people, on=keys, how="left", maintain_order="left")
-        .with_columns(pl.col(TOLD).fill_null("whole"))
+    people = {(row["attribute"], row["group"]): row["applicants"] for row in counts.iter_rows(named=True)}
+    ways = []
+    for told, metrics in ((approvals, _OF_APPROVALS), (outcomes, _OF_OUTCOMES)):
+        for key, way in told.items():
+            decimals = steps(people[key], below)
+            if way != "whole" and is_judged_by:
+                way, decimals = "rounded", 2
+            elif way == "rounded" and decimals < 2:
+                way = "hidden"
+            ways += [(*key, name, way, decimals) for name in sorted(metrics)]
+    schema = dict.fromkeys([*keys, _RATE, TOLD], pl.String) | {DECIMALS: pl.Int64}
+    known = pl.DataFrame(ways, schema=schema, orient="row")
+    joined = frame.with_columns(metric.alias(_RATE)).join(
+        known, on=[*keys, _RATE], how="left", maintain_order="left"
     )
+    return joined.drop(_RATE).with_columns(pl.col(TOLD).fill_null("whole"))
+
+
+def shown_frames(run: Run, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """Return aggregate artifacts of a run; those of rates of groups say how each row may be told."""
+    frames = {name: pl.read_parquet(run.checked_path(name)) for name in {*names, _COUNTS}}
+    counts, below = frames[_COUNTS], run.study.report.suppress_below
+    told = {
+        name: with_told(frames[name], counts, below=below, is_judged_by=name == _HEADLINES)
+        for name in _GROUP_RATES & frames.keys()
+    }
+    return frames | told
+
+
+def shown_facts(run: Run) -> list[dict[str, Any]]:
+    """Return the facts of a run; numbers of groups from which a small count would follow are rounded."""
+    rows = shown_frames(run, [_HEADLINES])[_HEADLINES].filter(pl.col(TOLD) != "whole").iter_rows(named=True)
+    rounded = {f"fairness.{row['attribute']}.{row['metric']}": row[DECIMALS] for row in rows}
+    return [_rounded(fact, rounded[fact["id"]]) if fact["id"] in rounded else fact for fact in run.facts()]
+
+
+def _rounded(fact: dict[str, Any], decimals: int) -> dict[str, Any]:
+    ends = {name: round(fact[name], decimals) for name in ("value", "low", "high") if fact[name] is not None}
+    return {**fact, **ends, "method": f"{fact['method']}, rounded: a small count would follow"}
 
 
 def _distance(at: int, held: Sequence[int]) -> int:

@@ -190,7 +190,9 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
         "explanation/needed",
         [
             Column(
-                "Reasons needed", lambda row: "not even all" if row["needed"] is None else str(row["needed"])
+                "Reasons needed",
+                lambda row: "not even all" if row["needed"] is None else str(row["needed"]),
+                is_text=True,
             ),
             count("applicants", "Applicants"),
             percent("value", "Share"),
@@ -244,6 +246,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             Column(
                 "Features changed",
                 lambda row: "none found" if row["changes"] is None else str(row["changes"]),
+                is_text=True,
             ),
             count("applicants", "Applicants"),
             percent("value", "Share"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 from workbench.params import Study
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
-from workbench.reporting.disclosure import GROUP_COUNTS, GROUP_RATES, with_told
+from workbench.reporting.disclosure import shown_facts, shown_frames
 from workbench.reporting.documents import DOCUMENTS, STAGE, names_in
 from workbench.reporting.letter_samples import READS, letter_samples
 from workbench.reporting.out_of_time import out_of_time
@@ -26,7 +26,7 @@ TABLES_READ = sorted({table.artifact for table in TABLES.values()} | {*READS})
 
 def variables_text(run: Run) -> str:
     """Return what the shortcodes of the documents stand for, as YAML."""
-    values = evidence.variables(run.facts(), run.study, run.manifest)
+    values = evidence.variables(shown_facts(run), run.study, run.manifest)
     return yaml.safe_dump(values, sort_keys=True, allow_unicode=True)
 
 
@@ -35,15 +35,7 @@ def printed_pages(run: Run) -> dict[str, str]:
     study, frames = run.study, shown_frames(run, TABLES_READ)
     pages = _tables(frames, study.report.suppress_below)
     findings = findings_of(run)
-    return pages | _others(run.facts(), study, run.manifest, frames, findings.matrix) | findings.pages()
-
-
-def shown_frames(run: Run, names: Iterable[str]) -> dict[str, pl.DataFrame]:
-    """Return aggregate artifacts of a run; those of metrics of groups say how each row may be told."""
-    frames = {name: pl.read_parquet(run.checked_path(name)) for name in {*names, GROUP_COUNTS}}
-    counts, below = frames[GROUP_COUNTS], run.study.report.suppress_below
-    told = {name: with_told(frames[name], counts, below=below) for name in GROUP_RATES & frames.keys()}
-    return frames | told
+    return pages | _others(shown_facts(run), study, run.manifest, frames, findings.matrix) | findings.pages()
 
 
 def number_faults(run: Run) -> list[str]:

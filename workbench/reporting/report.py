@@ -15,9 +15,10 @@ from workbench.finding_rules import RULES
 from workbench.outlines import OUTLINES
 from workbench.packs import FOLDER
 from workbench.params import ROOT, STAGES, Study
+from workbench.reporting.disclosure import shown_frames
 from workbench.reporting.documents import DOCUMENTS, STAGE, places_of
 from workbench.reporting.figures import FIGURES, reads
-from workbench.reporting.pages import TABLES_READ, printed_pages, shown_frames, variables_text
+from workbench.reporting.pages import TABLES_READ, printed_pages, variables_text
 from workbench.reporting.render import Renderer, render
 from workbench.reporting.requirement_pages import declared_on
 from workbench.reporting.run_findings import REGISTER, findings_of, record_findings

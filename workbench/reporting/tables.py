@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from workbench.reporting.disclosure import HIDDEN, PEOPLE, TOLD, complements, small_cells, steps
+from workbench.reporting.disclosure import DECIMALS, HIDDEN, TOLD, complements, small_cells
 from workbench.reporting.markdown import escape_markdown
 
 Row = dict[str, Any]
@@ -219,7 +219,7 @@ def _cell(column: Column, row: Row, small: set[str] | None, suppress_below: int)
         return f"fewer than {suppress_below}" if column.name in small else HIDDEN
     told = "whole" if column.name else row.get(TOLD, "whole")
     if told == "rounded":
-        return _about(column, row, steps(row[PEOPLE], suppress_below))
+        return _about(column, row, row[DECIMALS])
     return HIDDEN if told == HIDDEN else column.show(row)
 
 

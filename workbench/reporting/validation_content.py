@@ -26,7 +26,7 @@ VALIDATION_TABLES: Mapping[str, Table] = {
     "validation_calibration": Table(
         "validation/calibration",
         [
-            count("band", "Band"),
+            verbatim("band", "Band"),
             count("applicants", "Applicants"),
             count("defaults", "Defaults"),
             percent("expected_default_rate", "Expected"),
@@ -41,7 +41,7 @@ VALIDATION_TABLES: Mapping[str, Table] = {
     "validation_gains": Table(
         "validation/gains",
         [
-            count("band", "Band"),
+            verbatim("band", "Band"),
             count("applicants", "Applicants"),
             count("defaults", "Defaults"),
             percent("default_rate", "Default rate"),
