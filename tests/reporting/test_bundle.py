@@ -152,8 +152,8 @@ def test_a_run_without_documents_is_refused(run, tmp_path):
         manifest["artifacts"] = kept
 
     copy.update(without)
-    for path in (copy.folder / "report").glob("*.*"):
-        path.unlink()
+    for document in DOCUMENTS:
+        (copy.folder / "report" / f"{document}.html").unlink()
     with pytest.raises(RunError, match="cannot be bundled") as caught:
         write_bundle(copy, tmp_path / "x.zip")
     assert caught.value.faults == ("no document is there: render them with workbench report",)
