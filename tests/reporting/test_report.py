@@ -15,8 +15,8 @@ from tests.pipeline.running import call, copied, made_again, shared_run, smoke
 from workbench.params import ROOT, STAGES
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
-from workbench.reporting.documents import DOCUMENTS
 from workbench.reporting.disclosure import shown_facts
+from workbench.reporting.documents import DOCUMENTS
 from workbench.reporting.figures import FIGURES, reads
 from workbench.run import Run
 
