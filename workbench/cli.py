@@ -15,7 +15,7 @@ import typer
 
 from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge
 from workbench.errors import ParamsError, WorkbenchError, near_name
-from workbench.evidence_commands import bundle, findings, packs, sign
+from workbench.evidence_commands import bundle, compare, findings, packs, sign
 from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
     LiveProgress,
@@ -190,7 +190,7 @@ def doctor() -> None:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
 
 
-for command in (explain, letters, purge, forget, packs, sign, bundle, findings):
+for command in (explain, letters, purge, forget, packs, sign, bundle, compare, findings):
     app.command()(command)
 
 

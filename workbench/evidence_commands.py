@@ -65,6 +65,20 @@ def bundle(
     )
 
 
+def compare(
+    before: RunArgument,
+    after: Annotated[Path, typer.Argument(help="the other run")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="page to write")] = Path("change.html"),
+) -> None:
+    """Write what changed between two runs: data, parameters, facts, decisions, model, documents."""
+    from workbench.reporting.change_report import write_change_report
+
+    counts = write_change_report(Run.open(run_folder(before)), Run.open(run_folder(after)), out)
+    told = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    console.print(f"differ: {told or 'nothing'}", soft_wrap=True, markup=False)
+    console.print(str(out), soft_wrap=True, markup=False)
+
+
 def findings(
     run: RunArgument,
     every: Annotated[bool, typer.Option("--all", help="those that are accepted or closed as well")] = False,
