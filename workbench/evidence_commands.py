@@ -66,9 +66,8 @@ def _faults(run: Run) -> list[str]:
     faults += [f"{name} is not in the manifest" for name in unknown_files(run)]
     stages = run.manifest["stages"]
     states = {name: stages.get(name, {}).get("state", "not run") for name in STAGES}
-    faults += [
-        f"stage {name} is {state}, not complete" for name, state in states.items() if state != "complete"
-    ]
+    unfinished = {name: state for name, state in states.items() if state != "complete"}
+    faults += [f"stage {name} is {state}, not complete" for name, state in unfinished.items()]
     if faults:
         return faults
     from workbench.reporting.pages import number_faults

@@ -38,8 +38,8 @@ def rerun(run: Run, *, progress: Progress, keep: Path | None = None) -> Compared
     """Execute a run again from its own parameters in an empty folder and compare what was made.
 
     The registers and the day of the first run are given to the second, since documents print them. Files
-    are compared byte by byte; executed notebooks by their cells and outputs, encrypted rows by what they hold.
-    The folder is removed, or stays in `keep`.
+    are compared byte by byte; executed notebooks by their cells and outputs, encrypted rows by what they
+    hold. The folder is removed, or stays in `keep`.
 
     Raises:
         RunError: a damaged run, or code, packages, sources or machine that are others now. All at once;
@@ -62,9 +62,7 @@ def compare_runs(first: Run, second: Run) -> Compared:
     entries = [run.manifest["artifacts"] for run in (first, second)]
     for name in sorted(entries[0] | entries[1]):
         if not all(name in one for one in entries):
-            found.different[name] = (
-                "only in the first run" if name in entries[0] else "only in the second run"
-            )
+            found.different[name] = f"only in the {'first' if name in entries[0] else 'second'} run"
         elif entries[0][name]["kind"] == "journals":
             found.not_compared[name] = "a journal holds times"
         elif entries[0][name]["sha256"] == entries[1][name]["sha256"]:
@@ -80,8 +78,9 @@ def _unlike(run: Run) -> Iterator[str]:
     """Give what the run was made with and is another now: then a second run is no repetition."""
     manifest, now = run.manifest, about_run(run.study)
     for name in _MUST_BE_ALIKE:
-        if manifest.get(name) != now[name]:
-            yield f"{name}: was {_brief(manifest.get(name), now[name])}, is {_brief(now[name], manifest.get(name))}"
+        was, is_now = manifest.get(name), now[name]
+        if was != is_now:
+            yield f"{name}: was {_brief(was, is_now)}, is {_brief(is_now, was)}"
 
 
 def _brief(value: Any, other: Any) -> str:
