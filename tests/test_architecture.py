@@ -46,7 +46,7 @@ LAYERS = (
     ("reporting",),
     ("fingerprint", "kernels", "execute", "preflight"),
     ("pipeline", "profile", "roles", "template"),
-    ("progress", "doctor"),
+    ("progress", "doctor", "rerun"),
     ("commands", "evidence_commands"),
     ("cli",),
 )

@@ -5,28 +5,25 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from workbench.commands import RunArgument, explain, forget, formats_of, letters, purge
+from workbench.commands import RunArgument, explain, forget, formats_of, interruptible, letters, purge
 from workbench.errors import ParamsError, WorkbenchError, near_name
-from workbench.evidence_commands import bundle, findings, packs, sign
+from workbench.evidence_commands import bundle, compare, findings, packs, sign, verify
 from workbench.params import ROOT, STAGES, EngineName
 from workbench.progress import (
-    LiveProgress,
-    PlainProgress,
     console,
     counted,
     facts_summary,
+    progress_shown,
     runs_summary,
     times_summary,
 )
-from workbench.run import Run, damaged, run_folder, runs_folder, unknown_files
+from workbench.run import Run, run_folder, runs_folder
 from workbench.sources import local_files
 from workbench.study import load_study
 
@@ -62,7 +59,7 @@ def run(
         raise ParamsError(f"--run-id {run_id}: no name for a run folder", [right])
     choice, formats = _stages(only, start), formats_of(to)
     folder = (runs or runs_folder()) / (run_id or checked.study)
-    with _progress() as progress, _interruptible():
+    with progress_shown() as progress, interruptible():
         passed = run_stages(
             checked, folder, stages=choice.stages, force=choice.force, jobs=jobs, progress=progress
         )
@@ -86,41 +83,10 @@ def report(
     """Render the report of a complete run again."""
     formats = formats_of(to)
     opened = Run.open(run_folder(run))
-    with opened.lock(), _progress() as progress:
+    with opened.lock(), progress_shown() as progress:
         documents = _report(opened, formats, renderer, progress, force=True)
     for document in documents:
         console.print(str(document), soft_wrap=True)
-
-
-@app.command()
-def verify(
-    run: RunArgument,
-    key: Annotated[Path | None, typer.Option(help="PEM file with the public key of who signed")] = None,
-) -> None:
-    """Check a run: files, numbers in documents, what may not leave, signature; exit code 1 for a fault."""
-    opened = Run.open(run_folder(run))
-    faults = [f"{name} {fault}" for name, fault in damaged(opened).items()]
-    faults += [f"{name} is not in the manifest" for name in unknown_files(opened)]
-    stages = opened.manifest["stages"]
-    states = {name: stages.get(name, {}).get("state", "not run") for name in STAGES}
-    faults += [
-        f"stage {name} is {state}, not complete" for name, state in states.items() if state != "complete"
-    ]
-    if not faults:
-        from workbench.reporting.pages import number_faults
-        from workbench.reporting.redaction import redaction_faults
-
-        faults += [*number_faults(opened), *redaction_faults(opened)]
-    if key:
-        from workbench.provenance import signature_faults
-
-        faults += signature_faults(opened, key)
-    for fault in faults:
-        console.print(fault, soft_wrap=True, markup=False)
-    checked = len(opened.manifest["artifacts"])
-    console.print(f"{checked} artifacts checked, {len(faults)} fault(s)")
-    if faults:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -168,7 +134,7 @@ def synth(
     """Make a world whose truth is known: alternative data of applicants, with planted faults, in Parquet."""
     from workbench.world.write import write_world
 
-    with counted("applicants", applicants) as advance, _interruptible():
+    with counted("applicants", applicants) as advance, interruptible():
         folder = write_world(out, applicants=applicants, seed=seed, chunk=chunk, jobs=jobs, progress=advance)
     console.print(f"{folder}: the tables, and their truth in truth.json", soft_wrap=True, markup=False)
 
@@ -190,7 +156,7 @@ def doctor() -> None:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
 
 
-for command in (explain, letters, purge, forget, packs, sign, bundle, findings):
+for command in (explain, letters, purge, forget, packs, sign, bundle, compare, findings, verify):
     app.command()(command)
 
 
@@ -204,15 +170,6 @@ def main() -> None:
     except OSError as error:
         print(f"{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 @dataclass(frozen=True)
@@ -247,7 +204,3 @@ def _report(run: Run, formats: Any, renderer: RendererName, progress: Any, force
     documents = make_report(run, formats=formats, renderer=renderer)
     progress.ended("report", time.perf_counter() - begun, "complete")
     return documents
-
-
-def _progress() -> LiveProgress | PlainProgress:
-    return LiveProgress() if console.is_terminal else PlainProgress()

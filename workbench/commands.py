@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,6 +86,16 @@ def forget(
         console.print(f"{artifact}: {rows:,} rows removed", soft_wrap=True, markup=False)
     for text in (*(f"to be made again: {name}" for name in forgotten.retrain), *forgotten.notes):
         console.print(text, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into one line and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def formats_of(to: str, known: Sequence[str] = ("html", "pdf", "docx")) -> tuple[Any, ...]:

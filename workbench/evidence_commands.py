@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands import RunArgument, day_of
+from workbench.commands import RunArgument, day_of, interruptible
 from workbench.errors import RunError
 from workbench.packs import FOLDER, Pack, load_packs
-from workbench.progress import console
+from workbench.params import STAGES
+from workbench.progress import console, progress_shown
 from workbench.requirements import DRAFT, Requirement
-from workbench.run import Run, damaged, run_folder
+from workbench.run import Run, damaged, run_folder, unknown_files
 
 
 def packs(
@@ -32,6 +33,59 @@ def packs(
         lines = _changed(pack, *sorted((day, other))) if other else _listed(pack, day, sources)
         for line in lines:
             console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def verify(
+    run: RunArgument,
+    key: Annotated[Path | None, typer.Option(help="PEM file with the public key of who signed")] = None,
+    again: Annotated[
+        bool, typer.Option("--rerun", help="execute the run again and compare every file")
+    ] = False,
+    keep: Annotated[Path | None, typer.Option(help="empty folder in which the second run stays")] = None,
+) -> None:
+    """Check a run: files, numbers in documents, what may not leave, signature; exit code 1 for a fault."""
+    opened = Run.open(run_folder(run))
+    faults = _faults(opened)
+    if key:
+        from workbench.provenance import signature_faults
+
+        faults += signature_faults(opened, key)
+    if again and not faults:
+        faults += _rerun_faults(opened, keep)
+    for fault in faults:
+        console.print(fault, soft_wrap=True, markup=False)
+    checked = len(opened.manifest["artifacts"])
+    console.print(f"{checked} artifacts checked, {len(faults)} fault(s)")
+    if faults:
+        raise typer.Exit(1)
+
+
+def _faults(run: Run) -> list[str]:
+    """Return what is wrong with the files, stages and documents of a run."""
+    faults = [f"{name} {fault}" for name, fault in damaged(run).items()]
+    faults += [f"{name} is not in the manifest" for name in unknown_files(run)]
+    stages = run.manifest["stages"]
+    states = {name: stages.get(name, {}).get("state", "not run") for name in STAGES}
+    unfinished = {name: state for name, state in states.items() if state != "complete"}
+    faults += [f"stage {name} is {state}, not complete" for name, state in unfinished.items()]
+    if faults:
+        return faults
+    from workbench.reporting.pages import number_faults
+    from workbench.reporting.redaction import redaction_faults
+
+    return [*number_faults(run), *redaction_faults(run)]
+
+
+def _rerun_faults(run: Run, keep: Path | None) -> list[str]:
+    """Execute a run again, tell what is the same, and return what is not."""
+    from workbench.rerun import rerun
+
+    with progress_shown() as progress, interruptible():
+        found = rerun(run, progress=progress, keep=keep)
+    for name, why in found.not_compared.items():
+        console.print(f"{name} was not compared: {why}", soft_wrap=True, markup=False)
+    console.print(f"executed again: {len(found.same)} artifacts are the same")
+    return [f"{name} differs when executed again: {how}" for name, how in found.different.items()]
 
 
 def sign(
@@ -63,6 +117,20 @@ def bundle(
     console.print(
         f"{target}: {files} files; check it: python3 verify_bundle.py {target.name}", soft_wrap=True
     )
+
+
+def compare(
+    before: RunArgument,
+    after: Annotated[Path, typer.Argument(help="the other run")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="page to write")] = Path("change.html"),
+) -> None:
+    """Write what changed between two runs: data, parameters, facts, decisions, model, documents."""
+    from workbench.reporting.change_report import write_change_report
+
+    counts = write_change_report(Run.open(run_folder(before)), Run.open(run_folder(after)), out)
+    told = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    console.print(f"differ: {told or 'nothing'}", soft_wrap=True, markup=False)
+    console.print(str(out), soft_wrap=True, markup=False)
 
 
 def findings(

@@ -100,6 +100,11 @@ class LiveProgress:
         self._bars.stop_task(task)
 
 
+def progress_shown() -> LiveProgress | PlainProgress:
+    """Return progress as this place can show it: live in a terminal, else a line per stage."""
+    return LiveProgress() if console.is_terminal else PlainProgress()
+
+
 @contextmanager
 def counted(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
     """Show how many of a total are done: a bar on a terminal, else a line for every tenth."""
