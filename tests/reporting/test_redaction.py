@@ -106,7 +106,7 @@ def test_a_row_for_each_applicant_is_told_under_any_name(shared, tmp_path):
     people = shared.entry("training/scores")["rows"]
     rows = pl.DataFrame({"score": [600.5] * people})
     (fault,) = with_table(shared, tmp_path, lambda _: rows)
-    assert fault.endswith("calls itself aggregate and has as many rows as a table of people")
+    assert fault.endswith("calls itself aggregate and has a row for each applicant")
 
 
 def test_long_decimals_and_numbers_of_eleven_digits_are_no_people(shared, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -34,31 +34,31 @@ def redaction_faults(run: Run) -> list[str]:
     """Return what a run's aggregates and documents hold that they may not; nothing where all is well.
 
     Told are aggregate tables with a column of applicants, with numbers as long as pseudonyms and accounts
-    are, or with a row for each of those that a table of applicants has; documents in HTML or Word with such
-    a number or a mailbox, phone or account in their words, and those that load something from elsewhere.
-    Never told is the value itself. PDF is not read: its words are those of the HTML.
+    are, or with as many rows as the study has applicants; documents in HTML or Word with such a number or a
+    mailbox, phone or account in their words, and those that load something from elsewhere. Never told is the
+    value itself. PDF is not read: its words are those of the HTML.
     """
     faults: list[str] = []
     entries = run.manifest["artifacts"]
-    sizes = {one["rows"] for one in entries.values() if one["sensitivity"] == "row" and one.get("rows")}
+    people = max((one["rows"] or 0 for one in entries.values() if one.get("key") == [_PERSON]), default=0)
     for name, entry in entries.items():
         path = run.folder / entry["path"]
         if not path.is_file() or entry["sensitivity"] != "aggregate":
             continue
         if entry["kind"] == "tables":
-            faults += [f"{name} calls itself aggregate and {fault}" for fault in _table_faults(path, sizes)]
+            faults += [f"{name} calls itself aggregate and {fault}" for fault in _table_faults(path, people)]
         if entry["kind"] == "document" and path.suffix in _READERS:
             faults += [f"{name} {fault}" for fault in _READERS[path.suffix](path)]
     return faults
 
 
-def _table_faults(path: Path, sizes: Collection[int]) -> Iterator[str]:
+def _table_faults(path: Path, people: int) -> Iterator[str]:
     table = pl.read_parquet(path)
     if _PERSON in table.columns:
         yield f"has a column {_PERSON}"
         return
-    if table.height > _FEW and table.height in sizes:
-        yield "has as many rows as a table of people"
+    if table.height == people > _FEW:
+        yield "has a row for each applicant"
     texts, numbers = table.select(pl.col(pl.String)), table.select(cs.integer().cast(pl.Int128).abs().max())
     if any(most is not None and most >= _LONG for column in numbers for most in column) or any(
         _LONG_NUMBER.search(text) for column in texts for text in column.unique().drop_nulls()
