@@ -9,6 +9,7 @@ import pytest
 
 from tests.pipeline.running import shared_run
 from workbench.reporting import charts
+from workbench.reporting.disclosure import shown_frames
 from workbench.reporting.figures import FIGURES
 from workbench.run import Run
 
@@ -19,7 +20,8 @@ def finished(tmp_path_factory):
 
 
 def table_of(run, name):
-    return pl.read_parquet(run.checked_path(FIGURES[name].artifact))
+    artifact = FIGURES[name].artifact
+    return shown_frames(run, [artifact])[artifact]
 
 
 def drawn(run, name):

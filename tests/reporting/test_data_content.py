@@ -111,7 +111,7 @@ def test_the_rows_of_a_source_add_up():
 def test_few_rows_of_a_source_are_not_told(aside, hidden):
     row = printed("data_ledger", ledger(set_aside=aside, kept=900 - aside))[0]
     assert (row[6] == "fewer than 10") is hidden
-    assert (row[1] == "–") is hidden
+    assert (row[1] == "hidden") is hidden
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_worst_month_has_the_unit_of_its_issue(issue, worst, shown):
 
 def test_few_rows_with_an_issue_are_not_told():
     row = printed("data_quality", quality("duplicate", 0.01, rows=3))[0]
-    assert row[3:7] == ["–", "[2025-02]{.unbroken}", "–", "fewer than 10"]
+    assert row[3:7] == ["hidden", "[2025-02]{.unbroken}", "hidden", "fewer than 10"]
 
 
 def test_each_issue_is_explained_once():
@@ -142,9 +142,9 @@ def test_each_issue_is_explained_once():
 def test_a_month_of_few_is_hidden_and_one_more_with_it(small):
     """The months add up to the study, which is printed."""
     rows = printed("data_vintages", vintages(MONTHS | {"2025-02": small}))
-    hidden = [row for row in rows if "fewer than 10" in row or row[1] == "–"]
+    hidden = [row for row in rows if "fewer than 10" in row or row[1] == "hidden"]
     assert [row[0] for row in hidden] == ["[2025-01]{.unbroken}", "[2025-02]{.unbroken}"]
-    assert hidden[0][1:] == ["–"] * 4
+    assert hidden[0][1:] == ["hidden"] * 4
     assert rows[2][1:] == ["150", "25", "125", "16.7%"]
 
 
@@ -155,7 +155,7 @@ def test_months_of_many_are_shown():
 @pytest.mark.parametrize(("size", "hidden"), [(9, 2), (10, 0)])
 def test_a_small_group_is_hidden_and_the_next_with_it(size, hidden):
     rows = printed("data_groups", groups(size, 40, 500))
-    assert len([row for row in rows if row[3] == "–"]) == hidden
+    assert len([row for row in rows if row[3] == "hidden"]) == hidden
 
 
 @pytest.mark.parametrize(("size", "hidden"), [(9, 2), (10, 0)])
@@ -172,7 +172,7 @@ def test_a_small_group_is_not_compared_with_the_reference(size, hidden):
         )
     )
     rows = printed("data_representativeness", frame)
-    assert len([row for row in rows if row[3] == "–"]) == hidden
+    assert len([row for row in rows if row[3] == "hidden"]) == hidden
     assert rows[2][3:] == ["60.0%", "10.0%\u00a0to\u00a070.0%", "30.0%", "−1.2%"]
 
 

@@ -1,11 +1,12 @@
 """What may not leave a run is told, and never by its value."""
 
 import shutil
+import zipfile
 
 import polars as pl
 import pytest
 
-from tests.pipeline.running import copied, shared_run
+from tests.pipeline.running import shared_run
 from workbench.reporting.redaction import redaction_faults
 from workbench.run import Run
 
@@ -74,9 +75,63 @@ def test_facts_digests_and_pictures_are_no_people(page_of):
     )
 
 
-def test_rows_that_call_themselves_aggregate_are_told(shared, tmp_path):
-    run = Run.open(copied(shared.folder, tmp_path))
-    entry = run.entry("validation/gains")
+def with_table(shared, tmp_path, change):
+    """The faults of a run one of whose aggregate tables was changed."""
+    entry = shared.entry("validation/gains")
+    (tmp_path / "smoke").mkdir()
+    shutil.copy(shared.folder / "manifest.json", tmp_path / "smoke")
+    run = Run.open(tmp_path / "smoke")
     path = run.folder / entry["path"]
-    pl.read_parquet(path).with_columns(applicant_id=pl.lit(1)).write_parquet(path)
-    assert redaction_faults(run) == ["validation/gains calls itself aggregate and has a column applicant_id"]
+    path.parent.mkdir(parents=True)
+    change(pl.read_parquet(shared.folder / entry["path"])).write_parquet(path)
+    return redaction_faults(run)
+
+
+@pytest.mark.parametrize(
+    ("column", "fault"),
+    [
+        ({"applicant_id": 1}, "has a column applicant_id"),
+        ({"who": 10**11}, "holds a number as long as pseudonyms and accounts are"),
+        ({"who": -(2**62)}, "holds a number as long as pseudonyms and accounts are"),
+        ({"who": "no. 841965179148740211"}, "holds a number as long as pseudonyms and accounts are"),
+    ],
+)
+def test_rows_that_call_themselves_aggregate_are_told(shared, tmp_path, column, fault):
+    lits = {name: pl.lit(value) for name, value in column.items()}
+    told = with_table(shared, tmp_path, lambda table: table.with_columns(**lits))
+    assert told == [f"validation/gains calls itself aggregate and {fault}"]
+
+
+def test_a_row_for_each_applicant_is_told_under_any_name(shared, tmp_path):
+    people = shared.entry("training/scores")["rows"]
+    rows = pl.DataFrame({"score": [600.5] * people})
+    (fault,) = with_table(shared, tmp_path, lambda _: rows)
+    assert fault.endswith("calls itself aggregate and has as many rows as a table of people")
+
+
+def test_long_decimals_and_numbers_of_eleven_digits_are_no_people(shared, tmp_path):
+    harmless = {"a": pl.lit(10**11 - 1), "b": pl.lit(1e15), "c": pl.lit("0.123456789012345")}
+    assert with_table(shared, tmp_path, lambda table: table.with_columns(**harmless)) == []
+
+
+LINK = '<Relationship Id="r1" Type="http://x/{}" Target="https://example.org" TargetMode="External"/>'
+
+
+@pytest.mark.parametrize(
+    ("words", "relationship", "told"),
+    [
+        ("Nobody is here", LINK.format("hyperlink"), []),
+        ("Applicant 841965179148740211", "", ["holds a number as long as pseudonyms and accounts are"]),
+        ("Nobody is here", LINK.format("image"), ["loads something from elsewhere"]),
+    ],
+)
+def test_a_document_in_word_is_read_as_well(shared, tmp_path, words, relationship, told):
+    (tmp_path / "smoke" / "report").mkdir(parents=True)
+    shutil.copy(shared.folder / "manifest.json", tmp_path / "smoke")
+    run = Run.open(tmp_path / "smoke")
+    entry = {"path": "report/card.docx", "kind": "document", "sensitivity": "aggregate"}
+    run.update(lambda manifest: manifest.update(artifacts={"report/card.docx": entry}))
+    with zipfile.ZipFile(run.folder / "report" / "card.docx", "w") as archive:
+        archive.writestr("word/document.xml", f"<w:p><w:t>{words}</w:t></w:p>")
+        archive.writestr("word/_rels/document.xml.rels", relationship)
+    assert redaction_faults(run) == [f"report/card.docx {fault}" for fault in told]

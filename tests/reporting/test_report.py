@@ -15,6 +15,7 @@ from tests.pipeline.running import call, copied, made_again, shared_run, smoke
 from workbench.params import ROOT, STAGES
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
+from workbench.reporting.disclosure import shown_facts
 from workbench.reporting.documents import DOCUMENTS
 from workbench.reporting.figures import FIGURES, reads
 from workbench.run import Run
@@ -166,7 +167,7 @@ def test_every_table_and_figure_is_used(source):
 
 
 def test_every_number_is_a_fact(run, variables):
-    facts = {fact["id"]: fact for fact in run.facts()}
+    facts = {fact["id"]: fact for fact in shown_facts(run)}
     told = variables | {}
     del told["study"], told["run"]
 
@@ -263,7 +264,7 @@ def test_a_suppressed_count_does_not_follow_from_other_numbers(run, source):
     metrics = pl.read_parquet(run.checked_path("fairness/counts"))
     for line in selection:
         row = [c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if (row[0], row[1]) in hidden and row[3] not in ("–",):
+        if (row[0], row[1]) in hidden and row[3] not in ("–", "hidden"):
             group = metrics.filter(
                 pl.col("attribute").str.replace_all("_", " ") == row[0],
                 pl.col("group") == row[1].replace("\\", ""),
@@ -284,7 +285,7 @@ def test_a_hidden_group_cannot_be_found_by_subtraction(source, name):
     hidden = {}
     for line in (source / "_generated" / f"{name}.md").read_text(encoding="utf-8").splitlines()[2:]:
         row = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        hidden.setdefault(row[0], []).append("fewer than" in " ".join(row) or row[2] == "–")
+        hidden.setdefault(row[0], []).append("fewer than" in " ".join(row) or row[2] == "hidden")
     assert [attribute for attribute, rows in hidden.items() if sum(rows) == 1] == []
 
 

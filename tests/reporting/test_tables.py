@@ -5,6 +5,7 @@ import re
 import polars as pl
 import pytest
 
+from workbench.reporting.disclosure import HIDDEN
 from workbench.reporting.tables import (
     MISSING,
     Column,
@@ -133,7 +134,7 @@ def test_counts_outside_the_small_ones_are_shown(applicants):
 def test_a_row_with_a_small_count_shows_no_number(applicants):
     table = markdown_table(groups(applicants), COLUMNS, counts=["applicants"], suppress_below=10)
     row = stripped(table)[0]
-    assert row[:6] == ["other", "fewer than 10", MISSING, MISSING, MISSING, MISSING]
+    assert row[:6] == ["other", "fewer than 10", HIDDEN, HIDDEN, HIDDEN, HIDDEN]
     assert str(applicants) not in "".join(row[2:])
 
 
@@ -141,15 +142,17 @@ def test_a_row_with_a_small_count_shows_no_number(applicants):
 def test_a_count_of_nobody_hides_no_other(sizes, hidden):
     """The small count would follow by subtraction if only nobody's were hidden beside it."""
     frame = pl.concat([groups(size) for size in sizes])
-    shown = stripped(markdown_table(frame, COLUMNS, counts=["applicants"], suppress_below=10, within="group"))
-    assert [index for index, row in enumerate(shown) if row[3] == MISSING] == hidden
+    shown = stripped(
+        markdown_table(frame, COLUMNS, counts=["applicants"], suppress_below=10, within=["group"])
+    )
+    assert [index for index, row in enumerate(shown) if row[3] == HIDDEN] == hidden
 
 
 def test_each_small_count_of_a_row_is_hidden():
     table = markdown_table(groups(9, 3), COLUMNS, counts=["applicants", "approved"], suppress_below=10)
     assert stripped(table)[0][1:3] == ["fewer than 10", "fewer than 10"]
     table = markdown_table(groups(30, 3), COLUMNS, counts=["applicants", "approved"], suppress_below=10)
-    assert stripped(table)[0][1:4] == [MISSING, "fewer than 10", MISSING]
+    assert stripped(table)[0][1:4] == [HIDDEN, "fewer than 10", HIDDEN]
 
 
 def test_other_rows_stay():

@@ -10,6 +10,7 @@ import polars as pl
 from workbench.reporting.fairness_content import APPLICANTS, COMPARED, GROUP, VALUE
 from workbench.reporting.markdown import escape_markdown
 from workbench.reporting.tables import (
+    OUTCOME_COUNTS,
     Column,
     Table,
     count,
@@ -20,6 +21,7 @@ from workbench.reporting.tables import (
     percent,
     text,
     verbatim,
+    with_outcomes,
     yes,
 )
 
@@ -175,8 +177,9 @@ ALTERNATIVE_TABLES: Mapping[str, Table] = {
             percent("default_rate", "Default rate"),
             interval("Interval", share=True),
         ],
-        counts=["applicants"],
-        within="attribute",
+        counts=OUTCOME_COUNTS,
+        within=["attribute", "flow"],
+        prepare=with_outcomes,
         empty="no alternative is recommended",
     ),
     "fairness_bounds": Table(

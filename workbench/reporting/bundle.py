@@ -15,6 +15,7 @@ from workbench import verify_bundle
 from workbench.errors import RunError
 from workbench.params import STAGES
 from workbench.provenance import signed_statement
+from workbench.reporting.disclosure import shown_facts
 from workbench.reporting.documents import documents_of
 from workbench.reporting.evidence import shown_count
 from workbench.reporting.markdown import plain_cell, table_cells
@@ -81,7 +82,7 @@ def _files(run: Run) -> Iterator[tuple[str, bytes]]:
     yield "verify_bundle.py", Path(verify_bundle.__file__).read_bytes()
     yield PARAMS, (run.folder / PARAMS).read_bytes()
     yield MANIFEST, _public_manifest(run)
-    yield "facts.json", _json([_told(fact, below) for fact in run.facts()])
+    yield "facts.json", _json([_told(fact, below) for fact in shown_facts(run)])
     yield "artifacts.csv", _csv(_dictionary(manifest, below))
     if (run.folder / PROVENANCE).is_file():
         yield PROVENANCE, (run.folder / PROVENANCE).read_bytes()

@@ -45,6 +45,7 @@ _MODEL_TABLES: Mapping[str, Table] = {
             number("median_score", "Median score (points)", 1),
         ],
         counts=["applicants"],
+        within=(),
         prepare=_in_order_of_use,
     ),
     "monitoring_shifts": Table(
@@ -69,8 +70,7 @@ _MODEL_TABLES: Mapping[str, Table] = {
             text("furthest", "Furthest"),
         ],
         counts=["applicants"],
-        within="whole",
-        prepare=lambda frame: frame.with_columns(whole=pl.lit("study")),
+        within=(),
         empty="the applications have no month",
     ),
     "monitoring_triggers": Table(

@@ -7,9 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from workbench.reporting.disclosure import NEAREST
 from workbench.reporting.markdown import escape_markdown
 from workbench.reporting.tables import (
     MISSING,
+    OUTCOME_COUNTS,
     Column,
     Table,
     count,
@@ -20,6 +22,7 @@ from workbench.reporting.tables import (
     text,
     unbroken,
     verbatim,
+    with_goods,
 )
 
 NO_RULES = "no jurisdiction is named"
@@ -55,11 +58,6 @@ def _never_used(frame: pl.DataFrame) -> pl.DataFrame:
         of_nobody=pl.col("left_out") + pl.col("unknown_applicant"),
         not_known=pl.col("after_application") + pl.col("recorded_after"),
     )
-
-
-def _months(frame: pl.DataFrame) -> pl.DataFrame:
-    """Name the whole that the months add up to, and count the goods."""
-    return frame.with_columns(goods=pl.col("applicants") - pl.col("defaults"), whole=pl.lit("study"))
 
 
 def _words(frame: pl.DataFrame) -> pl.DataFrame:
@@ -168,6 +166,8 @@ DATA_TABLES: Mapping[str, Table] = {
             percent("default_rate", "Default rate"),
         ],
         counts=["excluded"],
+        within=(),
+        order=NEAREST,
     ),
     "data_samples": Table(
         "data/samples_table",
@@ -178,6 +178,8 @@ DATA_TABLES: Mapping[str, Table] = {
             count("goods", "Goods"),
             percent("default_rate", "Default rate"),
         ],
+        counts=OUTCOME_COUNTS,
+        within=(),
     ),
     "data_vintages": Table(
         "data/vintages",
@@ -189,8 +191,8 @@ DATA_TABLES: Mapping[str, Table] = {
             percent("default_rate", "Default rate"),
         ],
         counts=["applicants", "defaults", "goods"],
-        within="whole",
-        prepare=_months,
+        within=(),
+        prepare=with_goods,
     ),
     "data_groups": Table(
         "data/groups",
@@ -201,7 +203,8 @@ DATA_TABLES: Mapping[str, Table] = {
             count("holdout", "In holdout"),
         ],
         counts=["applicants", "holdout"],
-        within="attribute",
+        within=["attribute"],
+        order="holdout",
         empty="no protected attribute is named",
     ),
     "data_representativeness": Table(
@@ -216,7 +219,7 @@ DATA_TABLES: Mapping[str, Table] = {
             percent("difference", "Difference"),
         ],
         counts=["applicants"],
-        within="attribute",
+        within=["attribute"],
         empty="no reference table is given",
     ),
     "features_families": Table(

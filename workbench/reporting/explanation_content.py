@@ -164,7 +164,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             interval("Interval", share=True),
         ],
         counts=["applicants"],
-        within="decision",
+        within=["decision"],
     ),
     "explanation_overlap": Table(
         "explanation/overlap",
@@ -190,13 +190,16 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
         "explanation/needed",
         [
             Column(
-                "Reasons needed", lambda row: "not even all" if row["needed"] is None else str(row["needed"])
+                "Reasons needed",
+                lambda row: "not even all" if row["needed"] is None else str(row["needed"]),
+                is_text=True,
             ),
             count("applicants", "Applicants"),
             percent("value", "Share"),
             interval("Interval", share=True),
         ],
         counts=["applicants"],
+        within=(),
         prepare=lambda frame: frame.filter(pl.col("choice") == "reasons"),
     ),
     "explanation_does": Table(
@@ -243,6 +246,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             Column(
                 "Features changed",
                 lambda row: "none found" if row["changes"] is None else str(row["changes"]),
+                is_text=True,
             ),
             count("applicants", "Applicants"),
             percent("value", "Share"),
@@ -250,6 +254,7 @@ EXPLANATION_TABLES: Mapping[str, Table] = {
             number("median_cost", "Median change (spreads)", 2),
         ],
         counts=["applicants"],
+        within=(),
         empty="the study names nothing that a person can act on",
     ),
     "explanation_changed": Table(

@@ -82,7 +82,7 @@ def _compared(name: str, header: str) -> Table:
         "fairness/metrics",
         [*GROUP, APPLICANTS, number("value", header), interval("Interval"), _JUDGED],
         counts=["applicants"],
-        within="attribute",
+        within=["attribute"],
         prepare=_alone(name),
     )
 
@@ -98,7 +98,7 @@ _TESTED = Table(
         _JUDGED,
     ],
     counts=["applicants"],
-    within="attribute",
+    within=["attribute"],
     prepare=_alone("adverse_impact_ratio"),
 )
 
@@ -107,7 +107,8 @@ GROUP_TABLES: Mapping[str, Table] = {
         "fairness/counts",
         [*GROUP, *(count(name, header) for name, header in _OUTCOMES.items())],
         counts=list(_OUTCOMES),
-        within="attribute",
+        within=["attribute"],
+        order="applicants",
         prepare=lambda frame: frame.filter(_ALONE),
     ),
     "fairness_ratios": _TESTED,
@@ -189,7 +190,7 @@ GROUP_TABLES: Mapping[str, Table] = {
             number("detectable_ratio", "Ratio that would be seen", 2),
         ],
         counts=["applicants"],
-        within="attribute",
+        within=["attribute"],
         prepare=lambda frame: frame.filter(_ALONE),
     ),
     "fairness_accuracy": Table(

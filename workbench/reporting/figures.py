@@ -11,6 +11,7 @@ from workbench.params import Study
 from workbench.reporting import charts, explanation_charts, fairness_charts, importance_charts, model_charts
 from workbench.reporting.charts import Chart
 from workbench.reporting.content import TABLES
+from workbench.reporting.disclosure import TOLD
 from workbench.reporting.fairness_content import of_metric
 
 
@@ -58,6 +59,7 @@ FIGURES: Mapping[str, Figure] = {
         lambda table, study: charts.ratios(
             of_metric("adverse_impact_ratio")(table).filter(
                 pl.col("applicants") >= study.report.suppress_below,
+                pl.col(TOLD) == "whole",
                 pl.col("attribute").is_in(study.fairness.attributes),
             ),
             line=study.fairness.air_line,
@@ -75,7 +77,9 @@ FIGURES: Mapping[str, Figure] = {
         "fairness/calibration",
         lambda table, study: fairness_charts.calibration(table, below=study.report.suppress_below),
     ),
-    "fairness_carried": Figure("fairness/disparity", lambda table, _: fairness_charts.carried(table)),
+    "fairness_carried": Figure(
+        "fairness/disparity", lambda table, _: fairness_charts.carried(table.filter(pl.col(TOLD) == "whole"))
+    ),
     "fairness_proxies": Figure("fairness/given_outcome", lambda table, _: fairness_charts.stand_ins(table)),
     "fairness_alternatives": Figure(
         "fairness/candidates", lambda table, _: fairness_charts.alternatives(table)

@@ -12,6 +12,7 @@ import yaml
 from workbench.params import Study
 from workbench.reporting import evidence
 from workbench.reporting.content import TABLES
+from workbench.reporting.disclosure import shown_facts, shown_frames
 from workbench.reporting.documents import DOCUMENTS, STAGE, names_in
 from workbench.reporting.letter_samples import READS, letter_samples
 from workbench.reporting.out_of_time import out_of_time
@@ -25,16 +26,16 @@ TABLES_READ = sorted({table.artifact for table in TABLES.values()} | {*READS})
 
 def variables_text(run: Run) -> str:
     """Return what the shortcodes of the documents stand for, as YAML."""
-    values = evidence.variables(run.facts(), run.study, run.manifest)
+    values = evidence.variables(shown_facts(run), run.study, run.manifest)
     return yaml.safe_dump(values, sort_keys=True, allow_unicode=True)
 
 
 def printed_pages(run: Run) -> dict[str, str]:
     """Return what the documents include of a run by name: tables and lists in Markdown, after suppression."""
-    study, frames = run.study, {name: pl.read_parquet(run.checked_path(name)) for name in TABLES_READ}
+    study, frames = run.study, shown_frames(run, TABLES_READ)
     pages = _tables(frames, study.report.suppress_below)
     findings = findings_of(run)
-    return pages | _others(run.facts(), study, run.manifest, frames, findings.matrix) | findings.pages()
+    return pages | _others(shown_facts(run), study, run.manifest, frames, findings.matrix) | findings.pages()
 
 
 def number_faults(run: Run) -> list[str]:

@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from workbench.errors import RunError
 from workbench.finding_rules import RULES
 from workbench.outlines import OUTLINES
 from workbench.packs import FOLDER
 from workbench.params import ROOT, STAGES, Study
+from workbench.reporting.disclosure import shown_frames
 from workbench.reporting.documents import DOCUMENTS, STAGE, places_of
 from workbench.reporting.figures import FIGURES, reads
 from workbench.reporting.pages import TABLES_READ, printed_pages, variables_text
@@ -118,10 +117,8 @@ def _copy_sources(name: str, folder: Path) -> Path:
 def _write_numbers(run: Run, sources: Sequence[Path]) -> None:
     """Write facts, tables and figures into each project, so that each can be rendered by itself."""
     text, pages, study = variables_text(run), printed_pages(run), run.study
-    drawn = {
-        name: figure.draw(pl.read_parquet(run.checked_path(figure.artifact)), study).svg()
-        for name, figure in FIGURES.items()
-    }
+    frames = shown_frames(run, {figure.artifact for figure in FIGURES.values()})
+    drawn = {name: figure.draw(frames[figure.artifact], study).svg() for name, figure in FIGURES.items()}
     for source in sources:
         (source / "_variables.yml").write_text(text, encoding="utf-8")
         (source / "_generated").mkdir()

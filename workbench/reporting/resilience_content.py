@@ -95,6 +95,7 @@ RESILIENCE_TABLES: Mapping[str, Table] = {
             between("auc"),
         ],
         counts=OUTCOME_COUNTS,
+        within=["rule"],
         prepare=with_goods,
     ),
     "validation_outcomes": Table(
@@ -116,7 +117,8 @@ RESILIENCE_TABLES: Mapping[str, Table] = {
             percent("value", "Default rate"),
             interval("Interval", share=True),
         ],
-        counts=["applicants", "defaults", "goods"],
+        counts=OUTCOME_COUNTS,
+        within=(),
         prepare=lambda frame: with_goods(frame.filter(by="all")),
     ),
     "validation_targets": Table(
@@ -154,6 +156,7 @@ RESILIENCE_TABLES: Mapping[str, Table] = {
             interval("Interval", share=True),
         ],
         counts=OUTCOME_COUNTS,
+        within=(),
         prepare=with_goods,
     ),
     "validation_uncertainty": Table(

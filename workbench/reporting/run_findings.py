@@ -13,6 +13,7 @@ from workbench.finding_rules import FindingRules, load_finding_rules
 from workbench.own_findings import OwnFindings, load_own_findings
 from workbench.packs import load_packs
 from workbench.params import STAGES
+from workbench.reporting.disclosure import shown_facts
 from workbench.reporting.documents import names_in
 from workbench.reporting.finding_pages import as_json, finding_pages, findings_record, opinion_page
 from workbench.reporting.finding_states import finding_states, latest_day, updated_register
@@ -88,7 +89,7 @@ class _Case:
 
     @classmethod
     def of(cls, run: Run) -> _Case:
-        study, manifest, facts = run.study, run.manifest, run.facts()
+        study, manifest, facts = run.study, run.manifest, shown_facts(run)
         rules, own, names = load_finding_rules(), load_own_findings(study), names_in(manifest)
         if faults := own.evidence_faults({*names, *(fact["id"] for fact in facts)}):
             raise RunError(f"{study.report.findings_from}: evidence that the run does not have", faults)

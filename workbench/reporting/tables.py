@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from workbench.reporting.disclosure import DECIMALS, HIDDEN, TOLD, complements, small_cells
 from workbench.reporting.markdown import escape_markdown
 
 Row = dict[str, Any]
@@ -32,15 +33,16 @@ class Column:
 class Table:
     """A table of the report: an aggregate artifact and the columns shown of it.
 
-    `counts` are hidden where they are small, `within` as in `markdown_table`; rows whose `least` count is
-    small are left out before `prepare` sees them. `whole` is the caption of a table that may be long: with
-    more than `longest` rows its chapter shows what `brief` keeps, and all rows stand in the appendix.
+    `counts` are hidden where they are small, `within` and `order` as in `markdown_table`; rows whose `least`
+    count is small are left out before `prepare` sees them. `whole` is the caption of a table that may be
+    long: with more than `longest` rows its chapter shows what `brief` keeps, and the appendix has all rows.
     """
 
     artifact: str
     columns: Sequence[Column]
     counts: Sequence[str] = ()
-    within: str = ""
+    within: Sequence[str] | None = None
+    order: str = ""
     least: str = ""
     prepare: Prepare = field(default=lambda frame: frame)
     whole: str = ""
@@ -65,6 +67,7 @@ class Table:
             counts=self.counts,
             suppress_below=suppress_below,
             within=self.within,
+            order=self.order,
             empty=self.empty,
         )
 
@@ -140,21 +143,29 @@ def with_goods(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(goods=pl.col("applicants") - pl.col("defaults"))
 
 
+def with_outcomes(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the defaults and goods behind a printed default rate, so that few of them are hidden as well."""
+    return with_goods(frame.with_columns(defaults=(pl.col("default_rate") * pl.col("applicants")).round(0)))
+
+
 def markdown_table(
     frame: pl.DataFrame,
     columns: Sequence[Column],
     *,
     counts: Sequence[str] = (),
     suppress_below: int = 0,
-    within: str = "",
+    within: Sequence[str] | None = None,
+    order: str = "",
     empty: str = "none",
 ) -> str:
     """Return a pipe table; rows with a count from 1 to `suppress_below` - 1 in `counts` show no number.
 
     A frame without rows gives one row that says `empty`, so that a reference to the table finds a table.
 
-    `within` names the column whose groups add up to a known total: where one row of a group is hidden, the
-    one with the next smallest count is hidden as well, or the first would follow by subtraction.
+    `within` names the columns whose groups add up to a known total, none where all rows do: what is hidden in
+    a group must not be small together, or it would follow by subtraction; rows with the next smallest count
+    `order`, the first of `counts` if left out, or the nearest are hidden as well. Rows that have a column
+    `told` may hide or round all but their counts.
     """
     lines = [
         _line([escape_markdown(column.header) for column in columns]),
@@ -163,13 +174,12 @@ def markdown_table(
     if frame.height == 0:
         lines.append(_line([escape_markdown(empty), *[MISSING] * (len(columns) - 1)]))
     rows = list(frame.iter_rows(named=True))
-    hidden = {
-        index: small
-        for index, row in enumerate(rows)
-        if (small := {name for name in counts if 0 < (row[name] or 0) < suppress_below})
-    }
-    if within:
-        hidden |= {index: set() for index in _complements(rows, hidden, counts[0], within)}
+    hidden = small_cells(rows, counts, below=suppress_below)
+    if within is not None:
+        beside = complements(
+            rows, hidden, counts, within=within, order=order or counts[0], below=suppress_below
+        )
+        hidden |= {index: set() for index in beside}
     for index, row in enumerate(rows):
         cells = [_cell(column, row, hidden.get(index), suppress_below) for column in columns]
         lines.append(_line(cells))
@@ -202,21 +212,25 @@ def format_interval(low: Any, high: Any, unit: str) -> str:
     return f"{format_number(low, unit)}\u00a0to\u00a0{format_number(high, unit)}"
 
 
-def _complements(rows: list[Row], hidden: dict[int, set[str]], count: str, within: str) -> list[int]:
-    """Return the rows to hide beside the only hidden row of a group; a count of 0 would hide nothing."""
-    found = []
-    for group in {row[within] for row in rows}:
-        members = [index for index, row in enumerate(rows) if row[within] == group]
-        shown = [index for index in members if index not in hidden and rows[index][count]]
-        if sum(index in hidden for index in members) == 1 and shown:
-            found.append(min(shown, key=lambda index: rows[index][count]))
-    return found
-
-
 def _cell(column: Column, row: Row, small: set[str] | None, suppress_below: int) -> str:
-    if small is None or column.is_text:
+    if column.is_text:
         return column.show(row)
-    return f"fewer than {suppress_below}" if column.name in small else MISSING
+    if small is not None:
+        return f"fewer than {suppress_below}" if column.name in small else HIDDEN
+    told = "whole" if column.name else row.get(TOLD, "whole")
+    if told == "rounded":
+        return _about(column, row, row[DECIMALS])
+    return HIDDEN if told == HIDDEN else column.show(row)
+
+
+def _about(column: Column, row: Row, decimals: int) -> str:
+    """Show a cell made of rounded numbers, and say that they are."""
+    rounded = {
+        name: round(value, decimals) if isinstance(value, float) and not name.startswith("p_") else value
+        for name, value in row.items()
+    }
+    shown = column.show(rounded)
+    return shown if shown == MISSING else f"about {shown}"
 
 
 def _small(value: float) -> str:

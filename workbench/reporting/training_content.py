@@ -18,15 +18,11 @@ from workbench.reporting.tables import (
     text,
     verbatim,
     with_goods,
+    with_outcomes,
     yes,
 )
 
 _BRIEF = 8  # characteristics of a long scorecard that its chapter shows
-
-
-def _with_defaults(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add the defaults behind a printed rate, so that a small count cannot be worked out from it."""
-    return frame.with_columns(defaults=(pl.col("default_rate") * pl.col("applicants")).round(0))
 
 
 def _widest(frame: pl.DataFrame) -> pl.DataFrame:
@@ -71,8 +67,9 @@ TRAINING_TABLES: Mapping[str, Table] = {
             number("weight_of_evidence", "WoE"),
             number("points", "Points", 1),
         ],
-        counts=["applicants", "defaults"],
-        prepare=_with_defaults,
+        counts=OUTCOME_COUNTS,
+        within=["characteristic"],
+        prepare=with_outcomes,
         whole="Points of the whole scorecard",
         longest=120,
         brief=_widest,

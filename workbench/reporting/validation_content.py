@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.reporting.disclosure import NEAREST
 from workbench.reporting.tables import (
     OUTCOME_COUNTS,
     Table,
@@ -25,19 +26,22 @@ VALIDATION_TABLES: Mapping[str, Table] = {
     "validation_calibration": Table(
         "validation/calibration",
         [
-            count("band", "Band"),
+            verbatim("band", "Band"),
             count("applicants", "Applicants"),
             count("defaults", "Defaults"),
             percent("expected_default_rate", "Expected"),
             percent("observed_default_rate", "Observed"),
             interval("Interval", share=True),
         ],
-        counts=["applicants", "defaults"],
+        counts=OUTCOME_COUNTS,
+        within=(),
+        order=NEAREST,
+        prepare=with_goods,
     ),
     "validation_gains": Table(
         "validation/gains",
         [
-            count("band", "Band"),
+            verbatim("band", "Band"),
             count("applicants", "Applicants"),
             count("defaults", "Defaults"),
             percent("default_rate", "Default rate"),
@@ -45,7 +49,10 @@ VALIDATION_TABLES: Mapping[str, Table] = {
             percent("cumulative_bads_share", "Bads found so far"),
             number("lift", "Lift", 2),
         ],
-        counts=["applicants", "defaults"],
+        counts=OUTCOME_COUNTS,
+        within=(),
+        order=NEAREST,
+        prepare=with_goods,
     ),
     "validation_cutoffs": Table(
         "validation/cutoffs",
@@ -68,7 +75,7 @@ VALIDATION_TABLES: Mapping[str, Table] = {
             count("of", "Of"),
         ],
         counts=["count"],
-        within="of",
+        within=["of"],
     ),
     "validation_rivals": Table(
         "validation/rivals",
@@ -116,7 +123,7 @@ VALIDATION_TABLES: Mapping[str, Table] = {
             number("p_adjusted", "p-value, adjusted"),
         ],
         counts=OUTCOME_COUNTS,
-        within="by",
+        within=["by"],
         prepare=with_goods,
         whole="Ranking and calibration of every segment",
         empty="the study has one segment only",
@@ -174,6 +181,7 @@ VALIDATION_TABLES: Mapping[str, Table] = {
             between("in_the_large", share=True),
         ],
         counts=OUTCOME_COUNTS,
+        within=(),
         prepare=with_goods,
     ),
     "validation_flips": Table(
