@@ -125,9 +125,9 @@ def test_a_run_id_is_a_name_and_no_path(tmp_path, run_id):
 
 def test_an_unknown_format(smoke_run):
     refused(
-        call_here(command("report", smoke_run, "--to", "html,docx")),
-        "unknown format docx",
-        "formats: html, pdf",
+        call_here(command("report", smoke_run, "--to", "html,odt")),
+        "unknown format odt",
+        "formats: html, pdf, docx",
     )
     refused(call_here(command("report", smoke_run, "--to", "")), "--to")
 
@@ -170,7 +170,7 @@ def test_numbers_that_are_not_those_of_the_facts_are_told(copy):
     assert path.read_text(encoding="utf-8") != text
     done = call(command("verify", copy))
     assert done.returncode == 1
-    assert "report/fair_lending: its numbers are not what the facts say now" in " ".join(done.stdout.split())
+    assert "report/fair_lending: _variables.yml is not what the run says now" in " ".join(done.stdout.split())
     assert "1 fault(s)" in done.stdout
 
 

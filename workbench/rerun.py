@@ -45,9 +45,12 @@ def rerun(run: Run, *, progress: Progress, keep: Path | None = None) -> Compared
         RunError: a damaged run, or code, packages, sources or machine that are others now. All at once;
             nothing is executed.
     """
-    if faults := [*_unlike(run), *(f"{name} {fault}" for name, fault in damaged(run).items())]:
+    faults = [*_unlike(run), *(f"{name} {fault}" for name, fault in damaged(run).items())]
+    if keep and (keep / run.run_id).exists():
+        faults.append(f"{keep / run.run_id}: is there already; name another folder with --keep")
+    if faults:
         raise RunError(f"{run.run_id}: cannot be executed again as it was", faults)
-    scratch = Path(keep) if keep else Path(tempfile.mkdtemp(prefix="workbench-rerun-"))
+    scratch = keep or Path(tempfile.mkdtemp(prefix="workbench-rerun-"))
     try:
         again = _executed(run, scratch / run.run_id, progress)
         return compare_runs(run, again)
@@ -94,8 +97,6 @@ def _brief(value: Any, other: Any) -> str:
 
 def _executed(run: Run, folder: Path, progress: Progress) -> Run:
     manifest, study = run.manifest, run.study
-    if folder.exists():
-        raise RunError(f"{folder}: is there already", ["name another folder with --keep"])
     folder.mkdir(parents=True)
     if earlier := study.report.previous_run:
         (folder.parent / earlier).mkdir()
