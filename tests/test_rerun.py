@@ -56,6 +56,17 @@ def test_each_kind_tells_how_it_differs(shared, second):
     assert len(told) == 5
 
 
+def test_unsigned_counts_that_fall_are_not_told_as_billions(shared, second):
+    gains = pl.read_parquet(shared.checked_path("validation/gains")).select(
+        count=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32)
+    )
+    first = Run.open(copied(shared.folder, second.folder.parent / "first"))
+    put(first, "validation/gains", gains.write_parquet)
+    put(second, "validation/gains", gains.with_columns(pl.col("count") - 1).write_parquet)
+    for pair in ((first, second), (second, first)):
+        assert compare_runs(*pair).different["validation/gains"] == "count (10 rows, at most 1 apart)"
+
+
 def test_notebooks_are_compared_without_times_and_folders(shared, second):
     def later(path):
         notebook = json.loads(

@@ -127,10 +127,24 @@ def compare(
     """Write what changed between two runs: data, parameters, facts, decisions, model, documents."""
     from workbench.reporting.change_report import write_change_report
 
-    counts = write_change_report(Run.open(run_folder(before)), Run.open(run_folder(after)), out)
+    first, second = _both(before, after)
+    counts = write_change_report(first, second, out)
     told = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     console.print(f"differ: {told or 'nothing'}", soft_wrap=True, markup=False)
     console.print(str(out), soft_wrap=True, markup=False)
+
+
+def _both(*paths: Path) -> list[Run]:
+    """Open the runs; raises RunError with what is wrong with either."""
+    runs, faults = [], []
+    for path in paths:
+        try:
+            runs.append(Run.open(run_folder(path)))
+        except RunError as error:
+            faults.append(str(error))
+    if faults:
+        raise RunError("two runs are needed to compare", faults)
+    return runs
 
 
 def findings(

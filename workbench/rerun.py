@@ -162,7 +162,7 @@ def _tables(run: Run, paths: Sequence[Path]) -> str:
 def _furthest(one: pl.Series, other: pl.Series) -> str:
     if not one.dtype.is_numeric():
         return ""
-    furthest = (one - other).abs().max()
+    furthest = (one.cast(pl.Float64) - other.cast(pl.Float64)).abs().max()
     return "" if furthest is None else f", at most {float(furthest):.2g} apart"  # type: ignore[arg-type]
 
 

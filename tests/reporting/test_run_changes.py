@@ -97,7 +97,15 @@ def test_swapped_decisions_are_counts_and_small_ones_are_not_told(two):
     swapped = pl.when(pl.col("applicant_id").is_in(few)).then(0).otherwise("approved")
     put(two[1], "scoring/decisions", decisions.with_columns(approved=swapped.cast(pl.Int64)))
     flows = {row[0]: row for row in rows(change_pages(*two)["decisions"])}
-    assert flows["approved, then declined"][1:] == ["fewer than 10", "hidden", "hidden", "hidden"]
+    assert flows.pop("approved, then declined")[1:] == ["fewer than 10", "hidden", "hidden", "hidden"]
+    assert all(row[1:] == ["hidden"] * 4 for row in flows.values()), (
+        "a count from which the small one follows"
+    )
+
+
+def test_runs_that_are_not_there_are_told_at_once(tmp_path):
+    done = call_here(command("compare", tmp_path / "one", tmp_path / "other"))
+    refused(done, "two runs are needed", "one: no run here", "other: no run here")
 
 
 def test_other_keys_join_nobody(two):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
 from itertools import chain
 from typing import Any
@@ -27,6 +27,7 @@ _MARKUP = re.compile(r"<(style|svg|nav|footer)\b.*?</\1>|<[^>]+>", re.DOTALL)
 _FLOWS = {(1, 1): "approved by both", (1, 0): "approved, then declined"}
 _FLOWS |= {(0, 1): "declined, then approved", (0, 0): "declined by both"}
 _MOST_MOVED = 10
+_HIDDEN = "hidden"
 
 
 def change_pages(before: Run, after: Run) -> dict[str, str]:
@@ -189,25 +190,38 @@ def _decisions(before: Run, after: Run, below: int) -> str:
         return "Nobody is in both runs.\n"
     outcomes = _rows(after, "data/applicants").select("applicant_id", "default")
     both = both.join(outcomes, on="applicant_id", how="left")
-    shown = [
-        _flow(both.filter(before=b, after=a), name, both.height, below) for (b, a), name in _FLOWS.items()
-    ]
-    return plain_table(shown, ["Decision", "Applicants", "Share", "Default rate", "Interval"])
+    flows = {name: both.filter(before=b, after=a) for (b, a), name in _FLOWS.items()}
+    return plain_table(
+        _flow_cells(flows, below), ["Decision", "Applicants", "Share", "Default rate", "Interval"]
+    )
 
 
-def _flow(some: pl.DataFrame, name: str, of: int, below: int) -> Cells:
-    known = some["default"].drop_nulls()
-    row = {"decision": name, "applicants": shown_count(some.height, below)}
-    bads = int(known.sum())
-    small = any(0 < count < below for count in (some.height, bads, known.len() - bads))
-    if small:
-        return row | dict.fromkeys(("share", "rate", "interval"), "hidden")
-    rate = wilson(bads, known.len()) if known.len() else None
-    return row | {
-        "share": format_number(some.height / of, "share"),
-        "rate": MISSING if rate is None else format_number(rate.value, "share"),
-        "interval": MISSING if rate is None else format_interval(rate.low, rate.high, "share"),
-    }
+def _flow_cells(flows: Mapping[str, pl.DataFrame], below: int) -> list[Cells]:
+    """Return the cells of the four flows; one small count hides its kind of number in all four.
+
+    What each run approved, and how those paid, stands in its facts: with the sums of a table of two by two
+    known, any one of its counts gives the three others.
+    """
+    people = {name: some.height for name, some in flows.items()}
+    bads = {name: int(some["default"].sum()) for name, some in flows.items()}
+    known = {name: some["default"].count() for name, some in flows.items()}
+    few = _small(people.values(), below)
+    rare = few or _small(chain(bads.values(), (known[name] - bads[name] for name in flows)), below)
+    rows = []
+    for name, count in people.items():
+        rate = wilson(bads[name], known[name]) if known[name] else None
+        row = {"decision": name, "applicants": shown_count(count, below)}
+        row["share"] = format_number(count / sum(people.values()), "share")
+        row["rate"] = MISSING if rate is None else format_number(rate.value, "share")
+        row["interval"] = MISSING if rate is None else format_interval(rate.low, rate.high, "share")
+        if few and not _small([count], below):
+            row["applicants"] = _HIDDEN
+        rows.append(row | dict.fromkeys(["share"] * few + ["rate", "interval"] * rare, _HIDDEN))
+    return rows
+
+
+def _small(counts: Iterable[int], below: int) -> bool:
+    return any(0 < count < below for count in counts)
 
 
 def _rows(run: Run, artifact: str) -> pl.DataFrame:
@@ -218,12 +232,7 @@ def _rows(run: Run, artifact: str) -> pl.DataFrame:
 
 def _features(before: Run, after: Run) -> str:
     """Return features that are new or gone, and those whose rank of importance moved most."""
-    ranks = [
-        dict(
-            pl.read_parquet(run.checked_path("explanation/importance")).select("feature", "rank").iter_rows()
-        )
-        for run in (before, after)
-    ]
+    ranks = [_ranks(run) for run in (before, after)]
     moved = {
         name: abs(ranks[0].get(name, 99) - ranks[1].get(name, 99)) for name in dict.fromkeys(chain(*ranks))
     }
