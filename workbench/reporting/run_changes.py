@@ -181,19 +181,25 @@ def _decisions(before: Run, after: Run, below: int) -> str:
     """Return how many applicants of both runs are decided otherwise, and how those with an outcome paid."""
     checks = [run.manifest["pseudonym_key_check"] for run in (before, after)]
     if checks[0] != checks[1]:
-        return "The runs have different keys of pseudonyms: nobody can be found in both.\n"
+        return _flow_table([_nobody("the runs have different keys of pseudonyms")])
     both = _rows(before, "scoring/decisions").select("applicant_id", before="approved")
     both = both.join(
         _rows(after, "scoring/decisions").select("applicant_id", after="approved"), on="applicant_id"
     )
     if both.height == 0:
-        return "Nobody is in both runs.\n"
+        return _flow_table([_nobody("nobody is in both runs")])
     outcomes = _rows(after, "data/applicants").select("applicant_id", "default")
     both = both.join(outcomes, on="applicant_id", how="left")
     flows = {name: both.filter(before=b, after=a) for (b, a), name in _FLOWS.items()}
-    return plain_table(
-        _flow_cells(flows, below), ["Decision", "Applicants", "Share", "Default rate", "Interval"]
-    )
+    return _flow_table(_flow_cells(flows, below))
+
+
+def _flow_table(rows: list[Cells]) -> str:
+    return plain_table(rows, ["Decision", "Applicants", "Share", "Default rate", "Interval"])
+
+
+def _nobody(why: str) -> Cells:
+    return {"decision": why} | dict.fromkeys(("applicants", "share", "rate", "interval"), MISSING)
 
 
 def _flow_cells(flows: Mapping[str, pl.DataFrame], below: int) -> list[Cells]:
@@ -233,9 +239,8 @@ def _rows(run: Run, artifact: str) -> pl.DataFrame:
 def _features(before: Run, after: Run) -> str:
     """Return features that are new or gone, and those whose rank of importance moved most."""
     ranks = [_ranks(run) for run in (before, after)]
-    moved = {
-        name: abs(ranks[0].get(name, 99) - ranks[1].get(name, 99)) for name in dict.fromkeys(chain(*ranks))
-    }
+    last = max(len(one) for one in ranks) + 1  # the rank of a feature that is not used
+    moved = {name: abs(ranks[0].get(name, last) - ranks[1].get(name, last)) for name in chain(*ranks)}
     names = sorted((name for name, by in moved.items() if by), key=lambda name: (-moved[name], name))
     rows = [
         {
