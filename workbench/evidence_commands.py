@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbench.commands import RunArgument, day_of, interruptible
+from workbench.commands import RunArgument, day_of
 from workbench.errors import RunError
 from workbench.packs import FOLDER, Pack, load_packs
 from workbench.params import STAGES
 from workbench.progress import console, progress_shown
 from workbench.requirements import DRAFT, Requirement
-from workbench.run import Run, damaged, run_folder, unknown_files
+from workbench.run import Run, damaged, params_fault, run_folder, unknown_files
 
 
 def packs(
@@ -44,6 +45,8 @@ def verify(
     keep: Annotated[Path | None, typer.Option(help="empty folder in which the second run stays")] = None,
 ) -> None:
     """Check a run: files, numbers in documents, what may not leave, signature; exit code 1 for a fault."""
+    if keep and not again:
+        raise typer.BadParameter("only --rerun leaves a second run", param_hint="--keep")
     opened = Run.open(run_folder(run))
     faults = _faults(opened)
     if key:
@@ -64,6 +67,7 @@ def _faults(run: Run) -> list[str]:
     """Return what is wrong with the files, stages and documents of a run."""
     faults = [f"{name} {fault}" for name, fault in damaged(run).items()]
     faults += [f"{name} is not in the manifest" for name in unknown_files(run)]
+    faults += [fault] if (fault := params_fault(run)) else []
     stages = run.manifest["stages"]
     states = {name: stages.get(name, {}).get("state", "not run") for name in STAGES}
     unfinished = {name: state for name, state in states.items() if state != "complete"}
@@ -80,11 +84,18 @@ def _rerun_faults(run: Run, keep: Path | None) -> list[str]:
     """Execute a run again, tell what is the same, and return what is not."""
     from workbench.rerun import rerun
 
-    with progress_shown() as progress, interruptible():
-        found = rerun(run, progress=progress, keep=keep)
+    try:
+        with progress_shown() as progress:
+            found = rerun(run, progress=progress, keep=keep)
+    except KeyboardInterrupt:
+        print("interrupted; the run is as it was", file=sys.stderr)
+        raise typer.Exit(130) from None
     for name, why in found.not_compared.items():
         console.print(f"{name} was not compared: {why}", soft_wrap=True, markup=False)
-    console.print(f"executed again: {len(found.same)} artifacts are the same")
+    console.print(f"executed again: {len(found.same)} artifacts have the same bytes")
+    if found.same_contents:
+        told = f"{len(found.same_contents)} the same contents (notebooks without times, rows decrypted)"
+        console.print(told, soft_wrap=True)
     return [f"{name} differs when executed again: {how}" for name, how in found.different.items()]
 
 

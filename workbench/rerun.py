@@ -8,16 +8,19 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
 from workbench.errors import RunError
+from workbench.fingerprint import stage_fingerprint
+from workbench.params import STAGES
 from workbench.pipeline import Progress, run_stages
 from workbench.preflight import about_run
 from workbench.privacy.encryption import open_cipher
-from workbench.reporting.report import make_report
-from workbench.run import MANIFEST, Run, damaged, parts_of
+from workbench.reporting.render import Renderer
+from workbench.reporting.report import make_report, report_inputs
+from workbench.run import FORGOTTEN, MANIFEST, Run, damaged, params_fault, parts_of
 from workbench.store import write_json
 
 _MUST_BE_ALIKE = ("code", "packages", "sources", "engine", "platform", "pseudonym_key_check")
@@ -27,9 +30,10 @@ _REGISTERS = ("created", "lines", "findings")
 
 @dataclass
 class Compared:
-    """What came of the second run, by artifact: the same bytes or contents, another, or not compared."""
+    """What came of the second run, by artifact: the same bytes or contents, neither, or not compared."""
 
     same: list[str] = field(default_factory=list)
+    same_contents: list[str] = field(default_factory=list)
     different: dict[str, str] = field(default_factory=dict)
     not_compared: dict[str, str] = field(default_factory=dict)
 
@@ -37,17 +41,19 @@ class Compared:
 def rerun(run: Run, *, progress: Progress, keep: Path | None = None) -> Compared:
     """Execute a run again from its own parameters in an empty folder and compare what was made.
 
-    The registers and the day of the first run are given to the second, since documents print them. Files
-    are compared byte by byte; executed notebooks by their cells and outputs, encrypted rows by what they
-    hold. The folder is removed, or stays in `keep`.
+    The registers and the day of the first run are given to the second, since documents print them, and the
+    list of the forgotten, who stay out. Files are compared byte by byte; executed notebooks by their cells
+    and outputs, encrypted rows by what they hold. The folder is removed, or stays in `keep`.
 
     Raises:
         RunError: a damaged run, or code, packages, sources or machine that are others now. All at once;
             nothing is executed.
     """
+    if fault := params_fault(run):
+        raise RunError(f"{run.run_id}: cannot be executed again as it was", [fault])
     faults = [*_unlike(run), *(f"{name} {fault}" for name, fault in damaged(run).items())]
-    if keep and (keep / run.run_id).exists():
-        faults.append(f"{keep / run.run_id}: is there already; name another folder with --keep")
+    if keep and keep.exists() and not (keep.is_dir() and not any(keep.iterdir())):
+        faults.append(f"{keep}: is there already; name an empty or a new folder with --keep")
     if faults:
         raise RunError(f"{run.run_id}: cannot be executed again as it was", faults)
     scratch = keep or Path(tempfile.mkdtemp(prefix="workbench-rerun-"))
@@ -68,22 +74,40 @@ def compare_runs(first: Run, second: Run) -> Compared:
             found.different[name] = f"only in the {'first' if name in entries[0] else 'second'} run"
         elif entries[0][name]["kind"] == "journals":
             found.not_compared[name] = "a journal holds times"
+        elif purged := next((one[name]["purged"] for one in entries if "purged" in one[name]), ""):
+            found.not_compared[name] = f"was purged on {purged}"
         elif entries[0][name]["sha256"] == entries[1][name]["sha256"]:
             found.same.append(name)
         elif told := _difference(first, second, name, entries[0][name]):
-            found.different[name] = told
+            found.different[name] = f"{entries[0][name]['kind']}, {told}"
         else:
-            found.same.append(name)
+            found.same_contents.append(name)
     return found
 
 
 def _unlike(run: Run) -> Iterator[str]:
     """Give what the run was made with and is another now: then a second run is no repetition."""
-    manifest, now = run.manifest, about_run(run.study)
-    for name in _MUST_BE_ALIKE:
+    manifest, study = run.manifest, run.study
+    now = about_run(study)
+    others = [name for name in _MUST_BE_ALIKE if manifest.get(name) != now[name]]
+    for name in others:
         was, is_now = manifest.get(name), now[name]
-        if was != is_now:
-            yield f"{name}: was {_brief(was, is_now)}, is {_brief(is_now, was)}"
+        yield f"{name}: was {_brief(was, is_now)}, is {_brief(is_now, was)}"
+    if others:
+        return
+    for stage in STAGES:  # code that is not committed has one revision and may have changed
+        known = manifest["stages"].get(stage, {}).get("fingerprint")
+        if known != stage_fingerprint(stage, study, now["engine"]["name"]):
+            yield f"stage {stage}: its code, notebook, packs or data are others now"
+    if "report" in manifest and _renderer(run) is None:
+        yield "report: its pages, packs, rules or statements are others now, or it is older than the results"
+
+
+def _renderer(run: Run) -> Renderer | None:
+    """Return the renderer with which the report was made, None where its inputs are others now."""
+    known = run.manifest["report"]["inputs"]
+    choices: tuple[Renderer, ...] = get_args(Renderer)
+    return next((name for name in choices if report_inputs(run, name) == known), None)
 
 
 def _brief(value: Any, other: Any) -> str:
@@ -100,14 +124,16 @@ def _executed(run: Run, folder: Path, progress: Progress) -> Run:
     folder.mkdir(parents=True)
     if earlier := study.report.previous_run:
         (folder.parent / earlier).mkdir()
-        shutil.copy(run.folder.parent / earlier / MANIFEST, folder.parent / earlier)
+        write_json(folder.parent / earlier / MANIFEST, Run.open(run.folder.parent / earlier).manifest)
+    if (run.folder / FORGOTTEN).is_file():
+        shutil.copy(run.folder / FORGOTTEN, folder)
     registers = {name: manifest[name] for name in _REGISTERS if name in manifest}
     write_json(folder / MANIFEST, {"run_id": run.run_id, "stages": {}, "artifacts": {}, **registers})
     again = run_stages(study, folder, progress=progress).run
     formats: Sequence[Any] = manifest.get("report", {}).get("formats", [])
     if formats:
         progress.started("report")
-        make_report(again, formats=formats)
+        make_report(again, formats=formats, renderer=_renderer(run) or "auto")
         progress.ended("report", 0.0, "complete")
     return again
 
@@ -115,7 +141,7 @@ def _executed(run: Run, folder: Path, progress: Progress) -> Run:
 def _difference(first: Run, second: Run, name: str, entry: Mapping[str, Any]) -> str:
     """Return how an artifact whose bytes differ differs in what it holds; an empty text: not at all."""
     paths = [run.folder / run.entry(name)["path"] for run in (first, second)]
-    compare = _BY_KIND.get(entry["kind"])
+    compare = _BY_KIND.get(entry["kind"]) or (_records if paths[0].suffix == ".json" else None)
     if compare:
         return compare(first, paths)
     return f"other bytes ({paths[0].stat().st_size:,} and {paths[1].stat().st_size:,})"
@@ -170,6 +196,20 @@ def _facts(_: Run, paths: Sequence[Path]) -> str:
     facts = [{fact["id"]: fact for fact in json.loads(path.read_text(encoding="utf-8"))} for path in paths]
     names = sorted(name for name in facts[0] | facts[1] if facts[0].get(name) != facts[1].get(name))
     return ", ".join(names)
+
+
+def _records(_: Run, paths: Sequence[Path]) -> str:
+    leaves = [dict(_leaves("", json.loads(path.read_text(encoding="utf-8")))) for path in paths]
+    unlike = [name for name in leaves[0] | leaves[1] if leaves[0].get(name) != leaves[1].get(name)]
+    return f"{len(unlike):,} of {len(leaves[0] | leaves[1]):,} values" if unlike else "other bytes alone"
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{path}/{key}", part)
+    else:
+        yield path, value
 
 
 _BY_KIND: Mapping[str, Callable[[Run, Sequence[Path]], str]] = {

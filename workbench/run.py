@@ -198,6 +198,18 @@ def damaged(run: Run, stages: tuple[str, ...] | None = None) -> dict[str, str]:
     return {name: fault for name, fault in faults.items() if fault}
 
 
+def params_fault(run: Run) -> str:
+    """Return what is wrong with the parameters in a run folder, or an empty text: they are as resolved."""
+    path = run.folder / PARAMS
+    if not path.is_file():
+        return f"{PARAMS} is missing"
+    try:
+        is_known = digest(yaml.safe_load(path.read_text(encoding="utf-8"))) == run.manifest["params_sha256"]
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError):
+        is_known = False
+    return "" if is_known else f"{PARAMS} was edited after the run"
+
+
 def unknown_files(run: Run) -> list[str]:
     """Return files in the run folder that the manifest does not name."""
     paths = [run.folder / entry["path"] for entry in run.manifest["artifacts"].values()]
