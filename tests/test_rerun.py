@@ -9,7 +9,7 @@ from tests.pipeline.running import call_here, command, copied, refused, shared_r
 from workbench.errors import RunError
 from workbench.progress import PlainProgress
 from workbench.rerun import compare_runs, rerun
-from workbench.run import Run, sha256_of, size_of
+from workbench.run import PARAMS, Run, sha256_of, size_of
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def test_each_kind_tells_how_it_differs(shared, second):
     second.update(lambda manifest: manifest["artifacts"].pop("monitoring/shifts"))
     told = compare_runs(shared, second).different
     rows = pl.read_parquet(shared.checked_path("training/scores")).height
-    assert told["training/scores"] == f"score ({rows:,} rows, at most 0.5 apart)"
+    assert told["training/scores"] == f"rows, score ({rows:,} rows, at most 0.5 apart)"
     bands = pl.read_parquet(shared.checked_path("validation/gains")).height
-    assert told["validation/gains"] == f"{bands} rows and 3, or other columns"
-    assert told["validation/facts"] == facts[0]["id"]
-    assert told["report/model_card.html"].startswith("other bytes")
+    assert told["validation/gains"] == f"tables, {bands} rows and 3, or other columns"
+    assert told["validation/facts"] == f"facts, {facts[0]['id']}"
+    assert told["report/model_card.html"].startswith("document, other bytes")
     assert told["monitoring/shifts"] == "only in the first run"
     assert len(told) == 5
 
@@ -86,7 +86,7 @@ def test_notebooks_are_compared_without_times_and_folders(shared, second):
         path.write_text(json.dumps(notebook), encoding="utf-8")
 
     put(second, "validation/notebook", another)
-    assert compare_runs(shared, second).different == {"validation/notebook": "cells 3"}
+    assert compare_runs(shared, second).different == {"validation/notebook": "notebook, cells 3"}
 
 
 def test_other_code_packages_or_sources_are_no_repetition(second):
@@ -100,6 +100,26 @@ def test_other_code_packages_or_sources_are_no_repetition(second):
     told = " ".join(caught.value.faults)
     assert "packages: was xgboost 0.1, is xgboost" in told
     assert "sources: was" in told
+
+
+def test_parameters_that_were_edited_are_a_fault_and_no_repetition(second):
+    path = second.folder / PARAMS
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("study: smoke", "study: smoked"), encoding="utf-8"
+    )
+    done = call_here(command("verify", second.folder, "--rerun"))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == "params.yaml was edited after the run"
+    with pytest.raises(RunError, match="cannot be executed again"):
+        rerun(second, progress=PlainProgress())
+
+
+def test_what_was_purged_is_not_compared(shared, second):
+    done = call_here(command("purge", second.folder))
+    assert done.returncode == 0, done.stderr
+    found = compare_runs(shared, second)
+    assert found.different == {}
+    assert found.not_compared["data/applicants"].startswith("was purged on ")
 
 
 def test_a_damaged_run_is_not_executed_again(second):
@@ -121,4 +141,4 @@ def test_a_folder_that_is_there_is_not_written_to(second, tmp_path):
 def test_the_smoke_study_executed_again_has_the_same_bytes(shared):
     done = call_here(command("verify", shared.folder, "--rerun"))
     assert done.returncode == 0, done.stdout
-    assert "artifacts are the same" in done.stdout
+    assert "artifacts have the same bytes" in done.stdout
