@@ -150,6 +150,42 @@ def test_a_name_that_is_there_twice_is_told(tmp_path):
     assert "facts.json: is in the ZIP more than once" in bundle_faults(path)
 
 
+def test_a_byte_flipped_anywhere_never_stops_the_verifier(tmp_path):
+    whole = written(tmp_path / "run.zip").read_bytes()
+    start = whole.index(b"facts.json") + len("facts.json")
+    for place in range(0, len(whole), 7):
+        broken = bytearray(whole)
+        broken[place] ^= 0x10
+        (tmp_path / "broken.zip").write_bytes(bytes(broken))
+        assert isinstance(bundle_faults(tmp_path / "broken.zip"), list)
+    broken = bytearray(whole)
+    broken[start] ^= 0x10  # the contents of the first file
+    (tmp_path / "broken.zip").write_bytes(bytes(broken))
+    assert bundle_faults(tmp_path / "broken.zip")[0].startswith("facts.json: cannot be read")
+
+
+def test_a_file_that_cannot_be_unpacked_is_told(tmp_path):
+    files = {"facts.json": bytes(range(256)) * 8}
+    listing = json.dumps(listing_of(files)).encode()
+    with zipfile.ZipFile(tmp_path / "run.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("facts.json", files["facts.json"])
+        archive.writestr("bundle.json", listing)
+    whole = bytearray((tmp_path / "run.zip").read_bytes())
+    start = whole.index(b"facts.json") + len("facts.json")
+    whole[start : start + 20] = b"\xff" * 20
+    (tmp_path / "run.zip").write_bytes(bytes(whole))
+    assert bundle_faults(tmp_path / "run.zip")[0].startswith("facts.json: cannot be read from the ZIP")
+
+
+def test_a_link_in_a_zip_is_told(tmp_path):
+    path = written(tmp_path / "run.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        entry = zipfile.ZipInfo("link")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, "/etc/passwd")
+    assert "link: is a link" in bundle_faults(path)
+
+
 def test_a_link_in_an_unpacked_bundle_is_told(tmp_path):
     with zipfile.ZipFile(written(tmp_path / "run.zip")) as archive:
         archive.extractall(tmp_path / "unpacked")
@@ -199,8 +235,11 @@ def test_it_runs_alone_on_the_standard_library(tmp_path):
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     done = told(path, "--key", key)
-    assert (done.returncode, done.stdout) == (0, "run.zip: 0 fault(s), signature included\n")
+    assert (done.returncode, done.stdout) == (0, "run.zip: 0 fault(s), signature checked\n")
     done = told(changed(path, **{"facts.json": b""}))
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout == "facts.json: was changed\nrun.zip: 1 fault(s)\n"
-    assert told(tmp_path / "none.zip").returncode == 1
+    assert done.stdout == "facts.json: was changed\nrun.zip: 1 fault(s), signature not checked\n"
+    for words in ((tmp_path / "none.zip",), (path, "--key", tmp_path)):
+        done = told(*words)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "no such file" in done.stdout

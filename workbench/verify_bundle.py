@@ -13,8 +13,10 @@ import base64
 import binascii
 import hashlib
 import json
+import stat
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -97,15 +99,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("bundle", type=Path, help="the ZIP, or the folder it was unpacked into")
     parser.add_argument("--key", type=Path, help="PEM file with the Ed25519 public key of who signed")
     asked = parser.parse_args(arguments)
-    for path in (asked.bundle, asked.key):
-        if path is not None and not path.exists():
-            print(f"{path}: no such file or folder")
-            return 1
+    if not asked.bundle.exists() or (asked.key is not None and not asked.key.is_file()):
+        print(f"{asked.key if asked.bundle.exists() else asked.bundle}: no such file")
+        return 1
     faults = bundle_faults(asked.bundle, asked.key)
     for fault in faults:
         print(fault)
-    signed = "" if asked.key is None else ", signature included"
-    print(f"{asked.bundle.name}: {len(faults)} fault(s){signed}")
+    signed = "signature not checked" if asked.key is None else "signature checked"
+    print(f"{asked.bundle.resolve().name}: {len(faults)} fault(s), {signed}")
     return 1 if faults else 0
 
 
@@ -120,10 +121,15 @@ def _read(path: Path) -> tuple[dict[str, bytes], list[str]]:
         names = [one.filename for one in archive.infolist() if not one.is_dir()]
         faults = [f"{name}: is in the ZIP more than once" for name in sorted(_repeated(names))]
         faults += [f"{name}: leads out of the folder" for name in names if _leaves(name)]
-        try:
-            return {name: archive.read(name) for name in names}, faults
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise zipfile.BadZipFile(str(error)) from error
+        faults += [f"{one.filename}: is a link" for one in archive.infolist() if _is_link(one)]
+        contents: dict[str, bytes] = {}
+        for name in names:
+            try:
+                contents[name] = archive.read(name)
+            except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError) as error:
+                faults.append(f"{name}: cannot be read from the ZIP: {error}")
+                contents[name] = b""
+        return contents, faults
 
 
 def _listed(files: dict[str, bytes]) -> tuple[dict[str, str], list[str]]:
@@ -140,6 +146,10 @@ def _listed(files: dict[str, bytes]) -> tuple[dict[str, str], list[str]]:
 def _repeated(names: Iterable[str]) -> set[str]:
     seen: set[str] = set()
     return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+
+
+def _is_link(entry: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(entry.external_attr >> 16)
 
 
 def _leaves(name: str) -> bool:

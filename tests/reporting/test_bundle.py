@@ -60,7 +60,7 @@ def test_the_bundle_holds_and_its_own_verifier_says_so(bundle, files, tmp_path):
     (tmp_path / "verify_bundle.py").write_bytes(files["verify_bundle.py"])
     words = [sys.executable, "-I", "-S", tmp_path / "verify_bundle.py", bundle[0], "--key", bundle[1]]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "smoke.zip: 0 fault(s), signature included\n")
+    assert (done.returncode, done.stdout) == (0, "smoke.zip: 0 fault(s), signature checked\n")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,12 @@ def test_the_same_run_gives_the_same_bytes(run, tmp_path):
     for name in ("a.zip", "b.zip"):
         write_bundle(run, tmp_path / name)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_a_bundle_does_not_go_into_its_run(run, tmp_path):
+    for target in (run.folder / "x.zip", tmp_path):
+        with pytest.raises(RunError, match="no place for a bundle"):
+            write_bundle(run, target)
 
 
 def test_what_may_not_leave_is_refused_and_nothing_is_written(run, tmp_path):

@@ -11,6 +11,7 @@ from tests.reporting.test_report import Page
 from workbench.errors import RunError
 from workbench.reporting.run_changes import change_pages
 from workbench.run import PARAMS, Run, sha256_of, size_of
+from workbench.store import digest
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,7 @@ def test_each_change_is_told(two):
     values = yaml.safe_load((after.folder / PARAMS).read_text(encoding="utf-8"))
     values["training"]["trials"] += 1
     (after.folder / PARAMS).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    after.update(lambda manifest: manifest.update(params_sha256=digest(values)))
     facts = json.loads((after.folder / after.entry("validation/facts")["path"]).read_text(encoding="utf-8"))
     auc = next(fact for fact in facts if fact["id"] == "validation.auc")
     was = auc["value"]

@@ -39,7 +39,8 @@ artifacts.csv   every artifact of the run with its SHA-256; row-level ones by na
 notebooks/      the notebooks that were executed, without their outputs
 params.yaml     the parameters, manifest.json the manifest of the run
 
-Check it with Python alone: python3 verify_bundle.py .
+Check it with Python alone: python3 verify_bundle.py . --key KEY.pub
+The public key must have come to you another way than this bundle.
 """
 
 
@@ -53,6 +54,8 @@ def write_bundle(run: Run, target: Path, key: Path | None = None) -> int:
         RunError: a run that is not complete or is damaged, documents that are missing or differ from the
             facts, something in it that may not leave. All faults at once; nothing is written.
     """
+    if target.resolve().is_relative_to(run.folder) or target.is_dir():
+        raise RunError(f"{target}: no place for a bundle", ["name a file outside of the run's folder"])
     if faults := _unfit(run):
         raise RunError(f"{run.run_id}: cannot be bundled", faults)
     files = dict(_files(run))
@@ -123,12 +126,20 @@ def _told(fact: Mapping[str, Any], below: int) -> dict[str, Any]:
 
 def _dictionary(manifest: Mapping[str, Any], below: int) -> list[list[str]]:
     """Return the data dictionary of the run: every artifact, and whether the bundle has it."""
-    rows = [["artifact", "about", "kind", "unit", "rows", "sensitivity", "sha256", "in the bundle"]]
+    rows = [["artifact", "about", "kind", "unit", "key", "rows", "sensitivity", "sha256", "in the bundle"]]
     for name, one in manifest["artifacts"].items():
         row_level = one["sensitivity"] == "row"
         shown = "" if one.get("rows") is None else shown_count(one["rows"], below if row_level else 0)
         kept = "no: row-level" if row_level else _HELD.get(one["kind"], "no")
-        about = [one["about"], one["kind"], one["unit"], shown, one["sensitivity"], one["sha256"]]
+        about = [
+            one["about"],
+            one["kind"],
+            one["unit"],
+            " ".join(one["key"]),
+            shown,
+            one["sensitivity"],
+            one["sha256"],
+        ]
         rows.append([name, *map(str, about), kept])
     return rows
 

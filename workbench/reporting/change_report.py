@@ -38,7 +38,14 @@ def write_change_report(before: Run, after: Run, target: Path) -> dict[str, int]
         (folder / "_variables.yml").write_text(text, encoding="utf-8")
         (made,) = render(folder, formats=["html"])
         write_whole(target, lambda path: shutil.copyfile(made, path))
-    return {name: _rows(page) for name, page in pages.items() if name not in ("about", "decisions")}
+    counts = {name: _rows(page) for name, page in pages.items() if name not in ("about", "decisions")}
+    return counts | {"kinds of decisions": _swaps(pages["decisions"])}
+
+
+def _swaps(page: str) -> int:
+    """Return how many of the two ways of being decided otherwise have somebody in them."""
+    lines = [line for line in page.splitlines() if ", then " in line]
+    return sum(" | 0 | " not in line for line in lines)
 
 
 def _variables(before: Run, after: Run, pages: dict[str, str]) -> dict[str, dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import unescape
 from itertools import chain
 from typing import Any
@@ -13,12 +13,13 @@ import polars as pl
 from workbench.errors import RunError
 from workbench.params import STAGES
 from workbench.privacy.encryption import open_cipher
+from workbench.reporting.disclosure import shown_facts
 from workbench.reporting.documents import documents_of, names_in
 from workbench.reporting.evidence import MET, Fact, fact_about, fact_value, plain_table, shown_count
 from workbench.reporting.markdown import escape_markdown
 from workbench.reporting.requirement_pages import matrix_of
 from workbench.reporting.tables import MISSING, format_interval, format_number
-from workbench.run import Run, damaged, parts_of
+from workbench.run import Run, damaged, params_fault, parts_of
 from workbench.statistics.proportions import wilson
 
 Cells = dict[str, str]
@@ -43,7 +44,7 @@ def change_pages(before: Run, after: Run) -> dict[str, str]:
         raise RunError("only complete runs can be compared", faults)
     if before.folder == after.folder:
         raise RunError(f"{before.run_id}: received the same run twice", ["name two runs"])
-    earlier, later = ({fact["id"]: fact for fact in run.facts()} for run in (before, after))
+    earlier, later = ({fact["id"]: fact for fact in shown_facts(run)} for run in (before, after))
     below = max(run.study.report.suppress_below for run in (before, after))
     return {
         "about": _about(before, after),
@@ -62,10 +63,10 @@ def change_pages(before: Run, after: Run) -> dict[str, str]:
 def _unfit(run: Run) -> Iterator[str]:
     stages = run.manifest["stages"]
     states = {name: stages.get(name, {}).get("state", "not run") for name in STAGES}
-    yield from (
-        f"{run.run_id}: stage {name} is {state}" for name, state in states.items() if state != "complete"
-    )
-    yield from (f"{run.run_id}: {name} {fault}" for name, fault in damaged(run).items())
+    faults = {f"stage {name}": f"is {state}" for name, state in states.items() if state != "complete"}
+    yield from (f"{run.run_id}: {name} {fault}" for name, fault in (faults | damaged(run)).items())
+    if fault := params_fault(run):
+        yield f"{run.run_id}: {fault}"
 
 
 def _about(before: Run, after: Run) -> str:
@@ -146,6 +147,8 @@ def _told(fact: Fact | None, below: int) -> str:
 def _change(before: Fact | None, after: Fact | None) -> str:
     if before is None or after is None:
         return "new" if before is None else "gone"
+    if before["about"] != after["about"]:  # another group is the furthest: no difference of one thing
+        return MISSING
     was, now = before["value"], after["value"]
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in (was, now)):
         return MISSING
@@ -263,7 +266,7 @@ def _requirements(before: Run, after: Run) -> str:
 
 
 def _states(run: Run) -> dict[str, str]:
-    matrix = matrix_of(run.study, names_in(run.manifest), run.facts())
+    matrix = matrix_of(run.study, names_in(run.manifest), shown_facts(run))
     return {f"{row['id']} {row['title']}": row["state"] for row in matrix.iter_rows(named=True)}
 
 
@@ -293,9 +296,12 @@ def _changed_chapters(before: bytes, after: bytes) -> list[str]:
 
 
 def _chapters(page: str) -> dict[str, str]:
-    """Return the words of a page by heading of the first two levels."""
-    parts: Sequence[str] = _HEADING.split(page)
-    return {_words(name): _words(text) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+    """Return the words of a page by heading of the first two levels; those of one name are taken together."""
+    head, *parts = _HEADING.split(page)
+    found = {"Title": _words(head)}
+    for name, text in zip(parts[::2], parts[1::2], strict=True):
+        found[_words(name)] = f"{found.get(_words(name), '')} {_words(text)}"
+    return found
 
 
 def _words(markup: str) -> str:
