@@ -63,7 +63,7 @@ def test_unsigned_counts_that_fall_are_not_told_as_billions(shared, second):
     first = Run.open(copied(shared.folder, second.folder.parent / "first"))
     put(first, "validation/gains", gains.write_parquet)
     put(second, "validation/gains", gains.with_columns(pl.col("count") - 1).write_parquet)
-    told = f"count ({gains.height} rows, at most 1 apart)"
+    told = f"tables, count ({gains.height} rows, at most 1 apart)"
     for pair in ((first, second), (second, first)):
         assert compare_runs(*pair).different["validation/gains"] == told
 
