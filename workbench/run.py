@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from workbench.lines import register_lines
 from workbench.params import ROOT, STAGES, Study
 from workbench.store import digest, digest_files, read_json, sha256, write_json, write_whole
 from workbench.study import check_study
+from workbench.yaml_reader import parse_yaml
 
 MANIFEST = "manifest.json"
 PARAMS = "params.yaml"
@@ -87,7 +89,7 @@ class Run:
         path = self.folder / PARAMS
         if not path.is_file():
             raise RunError(f"{path}: no such file", ["the run folder is not complete; run the study again"])
-        return check_study(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+        return _study_of(path.read_text(encoding="utf-8"), str(path))
 
     def update(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the manifest under its lock and write it whole; unchanged content is not written."""
@@ -144,6 +146,12 @@ class Run:
         names = [f"{stage}/facts" for stage in STAGES]
         known = self.manifest["artifacts"]
         return [fact for name in names if name in known for fact in read_json(self.checked_path(name))]
+
+
+@lru_cache(maxsize=8)
+def _study_of(text: str, where: str) -> Study:
+    """Check a study once for each text: it is frozen, and read many times."""
+    return check_study(parse_yaml(text), where)
 
 
 def artifact_fault(path: Path, entry: Mapping[str, Any]) -> str:
@@ -204,7 +212,7 @@ def params_fault(run: Run) -> str:
     if not path.is_file():
         return f"{PARAMS} is missing"
     try:
-        is_known = digest(yaml.safe_load(path.read_text(encoding="utf-8"))) == run.manifest["params_sha256"]
+        is_known = digest(parse_yaml(path.read_text(encoding="utf-8"))) == run.manifest["params_sha256"]
     except (yaml.YAMLError, UnicodeDecodeError, TypeError):
         is_known = False
     return "" if is_known else f"{PARAMS} was edited after the run"
