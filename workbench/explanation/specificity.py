@@ -131,7 +131,7 @@ def _same_chance(counts: IntArray, level: float) -> Estimate:
     size = float(counts.sum())
     if size < 2:
         return undefined(level, "fewer than two applicants")
-    shares = counts / size
+    shares = np.sort(counts) / size  # sums in one order, so that the last digit repeats
     twice, thrice = float((shares**2).sum()), float((shares**3).sum())
     value = float((counts * (counts - 1)).sum() / (size * (size - 1)))
     variance = 2 * (2 * (size - 2) * thrice + twice - (2 * size - 3) * twice**2) / (size * (size - 1))
