@@ -1,4 +1,4 @@
-"""Batches: every row once whatever dies, the same bytes by every engine, and mistakes told before anything is made."""
+"""Batches: every row once whatever dies, the same bytes by every engine, mistakes told first."""
 
 import json
 import os
@@ -149,18 +149,14 @@ def test_two_at_once_are_told(opened, inputs, tmp_path):
 def test_mistakes_are_told_and_nothing_is_made(bundle, tmp_path):
     rows, path = applicants().drop("late").with_columns(ratio=pl.lit("a")), tmp_path / "in.parquet"
     rows.write_parquet(path)
-    refused(
-        call_here(command("score", bundle, path, "-o", tmp_path / "out")),
-        "late is missing",
-        "ratio is String",
-    )
+    done = call_here(command("score", bundle, path, "-o", tmp_path / "out"))
+    refused(done, "late is missing", "ratio is String")
     path.write_bytes(path.read_bytes()[:-20])
     refused(call_here(command("score", bundle, path, "-o", tmp_path / "out")), "not readable as Parquet")
     refused(call_here(command("score", bundle, tmp_path / "no", "-o", tmp_path / "out")), "no such file")
     (tmp_path / "empty").mkdir()
-    refused(
-        call_here(command("score", bundle, tmp_path / "empty", "-o", tmp_path / "out")), "no Parquet files"
-    )
+    done = call_here(command("score", bundle, tmp_path / "empty", "-o", tmp_path / "out"))
+    refused(done, "no Parquet files")
     refused(call_here(command("score", bundle, path, "-o", path)), "is a file")
     assert not (tmp_path / "out").exists()
 
