@@ -24,7 +24,7 @@ from workbench.progress import (
     times_summary,
 )
 from workbench.run import Run, run_folder, runs_folder
-from workbench.serving_commands import score
+from workbench.serving_commands import decisions, score, serve
 from workbench.sources import local_files
 from workbench.study import load_study
 
@@ -157,7 +157,21 @@ def doctor() -> None:
             console.print(f"{'':<12}   {advice}", soft_wrap=True, markup=False)
 
 
-for command in (explain, letters, purge, forget, packs, sign, bundle, compare, findings, verify, score):
+for command in (
+    explain,
+    letters,
+    purge,
+    forget,
+    packs,
+    sign,
+    bundle,
+    compare,
+    findings,
+    verify,
+    score,
+    serve,
+    decisions,
+):
     app.command()(command)
 
 

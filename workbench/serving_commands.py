@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ import typer
 from workbench.engine import choose_engine
 from workbench.errors import ParamsError
 from workbench.progress import console, counted
+from workbench.run import run_folder
+from workbench.store import write_whole
 
 ScorerArgument = Annotated[
     Path, typer.Argument(help="run folder, name of a run in runs/, or a scoring bundle's file")
@@ -64,3 +67,66 @@ def score(
     console.print(
         f"flags: {', '.join(flags) or 'none'}; bundle {opened.sha256[:16]}", soft_wrap=True, markup=False
     )
+
+
+def serve(
+    scorer: Annotated[
+        Path,
+        typer.Argument(help="folder with deployment.json, run folder, name of a run, or a bundle's file"),
+    ],
+    log: Annotated[Path, typer.Option(help="the decision log; what it holds is personal")] = Path(
+        "decisions.sqlite"
+    ),
+    host: Annotated[str, typer.Option(help="address to listen at")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535)] = 8000,
+    token_variable: Annotated[
+        str, typer.Option(help="environment variable that holds the token of the clients; empty: none")
+    ] = "",
+    certificate: Annotated[Path | None, typer.Option(help="TLS: certificate chain, PEM")] = None,
+    key: Annotated[Path | None, typer.Option(help="TLS: private key, PEM")] = None,
+    client_authority: Annotated[
+        Path | None, typer.Option(help="mutual TLS: the authority of the clients' certificates, PEM")
+    ] = None,
+    in_flight: Annotated[
+        int, typer.Option(min=1, help="most requests at once; more are told to come back")
+    ] = 64,
+    sha256: Annotated[str, typer.Option(help="the hash that the bundle must have")] = "",
+) -> None:
+    """Answer requests for decisions over HTTP; SIGHUP takes the bundles anew, SIGTERM ends in peace."""
+    from workbench.serving.app import Limits
+    from workbench.serving.decision_log import DecisionLog
+    from workbench.serving.deployment import open_deployment
+    from workbench.serving.server import Door
+    from workbench.serving.server import serve as serve_at
+    from workbench.serving.service import Service
+
+    if token_variable and not os.environ.get(token_variable):
+        raise ParamsError(f"--token-variable {token_variable}: is not set or empty", ["export it first"])
+    token = os.environ.get(token_variable, "") if token_variable else ""
+    door = Door(host, port, token, certificate, key, client_authority)
+    door.check()
+    folder = scorer if scorer.exists() else run_folder(scorer)
+    open_deployment(folder, sha256=sha256)
+    kept = DecisionLog(log)
+    limits = Limits(in_flight=in_flight)
+    serve_at(lambda: Service(lambda: open_deployment(folder, sha256=sha256), kept), door, limits=limits)
+
+
+def decisions(
+    log: Annotated[Path, typer.Argument(help="decision log of workbench serve")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Parquet file to write; none: check alone")
+    ] = None,
+    requests: Annotated[
+        Path | None, typer.Option(help="Parquet file for the requests without decision")
+    ] = None,
+) -> None:
+    """Check that no decision of a log was edited or is missing, and write them as tables for monitoring."""
+    from workbench.serving.exporting import decision_rows, request_rows
+
+    told = decision_rows(log)
+    console.print(f"{log}: {told.height:,} decisions, none edited or missing", soft_wrap=True, markup=False)
+    for path, table in ((out, told), (requests, request_rows(log) if requests else None)):
+        if path is not None and table is not None:
+            write_whole(path, table.write_parquet)
+            console.print(f"{path}: {table.height:,} rows", soft_wrap=True, markup=False)

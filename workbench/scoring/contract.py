@@ -63,10 +63,9 @@ class Contract:
         with np.errstate(invalid="ignore"):
             outside = (matrix < known.minimum) | (matrix > known.maximum) | (absent & known.needed)
             extreme = (matrix < known.low) | (matrix > known.high)
-        unseen = np.zeros(len(matrix), dtype=bool)
-        for place, levels in known.levels.items():
-            column = matrix[:, place]
-            unseen |= ~(np.isin(column, levels) | absent[:, place])
+        levelled = matrix[:, known.levelled]
+        seen = (levelled[:, :, np.newaxis] == known.levels).any(axis=2)
+        unseen = ~(seen | absent[:, known.levelled]).all(axis=1)
         gone = np.zeros(len(matrix), dtype=bool)
         for places in known.sources:
             gone |= absent[:, places].all(axis=1)
@@ -102,7 +101,8 @@ class _Arrays:
     always: NDArray[np.bool_]
     low: Floats
     high: Floats
-    levels: Mapping[int, Floats]
+    levelled: NDArray[np.int64]
+    levels: Floats
     sources: tuple[NDArray[np.int64], ...]
 
     @classmethod
@@ -117,7 +117,8 @@ class _Arrays:
             np.array([not field.seen_missing for field in fields]),
             np.array([-np.inf if field.levels or field.low is None else field.low for field in fields]),
             np.array([np.inf if field.levels or field.high is None else field.high for field in fields]),
-            {place: np.array(field.levels) for place, field in enumerate(fields) if field.levels},
+            np.array([place for place, field in enumerate(fields) if field.levels], dtype=np.int64),
+            _padded([field.levels for field in fields if field.levels]),
             tuple(np.array(of) for of in places.values()),
         )
 
@@ -172,6 +173,14 @@ def _field(values: pl.Series, about: Mapping[str, Any], rule: Mapping[str, Any])
         levels=tuple(distinct.to_list()) if whole else (),
         seen_missing=known.len() < values.len(),
     )
+
+
+def _padded(levels: Sequence[tuple[float, ...]]) -> Floats:
+    """Return the levels of each field that has some [fields, 12], NaN where it has fewer."""
+    padded = np.full((len(levels), MOST_LEVELS), np.nan)
+    for row, of in zip(padded, levels, strict=True):
+        row[: len(of)] = of
+    return padded
 
 
 def _outwards(value: float, *, down: bool) -> float:
