@@ -43,6 +43,8 @@ async def _worker(port: int, due: asyncio.Queue, load: Load, keep: bool) -> None
             status, answer = await ask(reader, writer, body)
         except (OSError, asyncio.IncompleteReadError):
             load.failed += 1
+            if writer is not None:
+                writer.close()
             writer = None
             continue
         load.seconds.append(time.perf_counter() - at)
@@ -53,7 +55,9 @@ async def _worker(port: int, due: asyncio.Queue, load: Load, keep: bool) -> None
         writer.close()
 
 
-async def steady(port: int, bodies: list[bytes], *, rate: float, seconds: float, connections: int = 16, keep=False) -> Load:
+async def steady(
+    port: int, bodies: list[bytes], *, rate: float, seconds: float, connections: int = 16, keep=False
+) -> Load:
     """Ask `rate` times a second, each request due at its own moment."""
     load, due = Load(), asyncio.Queue()
     workers = [asyncio.create_task(_worker(port, due, load, keep)) for _ in range(connections)]

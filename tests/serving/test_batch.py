@@ -11,23 +11,15 @@ import pytest
 from filelock import FileLock
 
 from tests.pipeline.running import call_here, command, refused
-from tests.scoring.making import NAMES, applicants, frozen
+from tests.scoring.making import NAMES, applicants
 from workbench.engine import choose_engine
 from workbench.errors import RunError
 from workbench.params import ROOT
-from workbench.scoring.bundle import pack
 from workbench.scoring.tables import decision_table
 from workbench.serving.batch import BATCH, scan_batch, score_batch
 from workbench.serving.opening import OpenedBundle, open_bundle
 
 CPU = choose_engine("cpu")
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    path = tmp_path_factory.mktemp("bundle") / "bundle.zip"
-    path.write_bytes(pack(frozen(), seed=1))
-    return path
 
 
 @pytest.fixture(scope="module")

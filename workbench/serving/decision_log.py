@@ -166,8 +166,8 @@ def _reading(path: Path) -> Any:
 def _opened(path: Path) -> sqlite3.Connection:
     try:
         file = sqlite3.connect(path, isolation_level=None, timeout=5)
-        path.chmod(0o600)
         file.execute("PRAGMA journal_mode=WAL")
+        path.chmod(0o600)
         file.execute("PRAGMA synchronous=FULL")
         for table, columns in TABLES.items():
             named = ", ".join(f"{name} {kind}" for name, kind in columns.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 import sys
 from asyncio import Transport
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from workbench.errors import ParamsError
 from workbench.serving.app import Limits, make_app
-from workbench.serving.service import Service
+from workbench.serving.service import Service, print_line
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 REQUEST_SECONDS = 10.0
@@ -109,6 +110,18 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
+class TellingServer(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell the address: the port may have been chosen by the system."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            scheme = "https" if self.config.is_ssl else "http"
+            print_line({"event": "listening", "at": f"{scheme}://{host}:{port}"})
+
+
 def serve(service_of: Any, door: Door, *, limits: Limits | None = None) -> None:
     """Serve until SIGTERM or SIGINT, which let what was begun end; SIGHUP reloads the bundles.
 
@@ -139,7 +152,7 @@ async def _serve(service_of: Any, door: Door, limits: Limits) -> None:
         ssl_ca_certs=str(door.client_authority) if door.client_authority else None,
         ssl_cert_reqs=ssl.CERT_REQUIRED if door.client_authority else ssl.CERT_NONE,
     )
-    server = uvicorn.Server(config)
+    server = TellingServer(config)
     loop, reloading = asyncio.get_running_loop(), set()
 
     def reload() -> None:

@@ -1,0 +1,119 @@
+"""Deployments: who decides on whom, and that one which is not whole is refused with every fault."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.scoring.making import frozen
+from workbench.errors import DataError, RunError
+from workbench.scoring.bundle import pack, unpack
+from workbench.serving.deployment import DEPLOYMENT, Deployment, in_share, open_deployment
+from workbench.serving.opening import open_bundle
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A champion, a canary for a fifth of the applicants, and a shadow."""
+    about = {"model": "credit", "salt": "s"}
+    for role, calibration in (("champion", "platt"), ("canary", "beta"), ("shadow", "isotonic")):
+        content = pack(frozen(calibration), seed=1)
+        (tmp_path / f"{role}.zip").write_bytes(content)
+        about[role] = {"version": 1, "sha256": unpack(content)[1], "path": f"{role}.zip"}
+    about["canary"]["share"] = 0.2
+    about["shadows"] = [about.pop("shadow")]
+    (tmp_path / DEPLOYMENT).write_text(json.dumps(about))
+    return tmp_path
+
+
+def changed(folder, change):
+    about = json.loads((folder / DEPLOYMENT).read_text())
+    change(about)
+    (folder / DEPLOYMENT).write_text(json.dumps(about))
+
+
+def test_it_opens_with_all_roles(folder):
+    found = open_deployment(folder)
+    assert (found.share, found.salt, len(found.everyone)) == (0.2, "s", 3)
+    assert [opened.frozen.scorer.calibration.method for opened in found.everyone] == [
+        "platt",
+        "beta",
+        "isotonic",
+    ]
+
+
+def test_a_bundle_alone_is_champion_for_all(bundle):
+    found = open_deployment(bundle)
+    assert {found.role_of(str(number)) for number in range(200)} == {"champion"}
+
+
+@given(st.text(max_size=30), st.text(max_size=10), st.floats(0, 1), st.floats(0, 1))
+def test_who_is_in_a_share_is_in_every_larger_one(identity, salt, one, other):
+    low, high = sorted((one, other))
+    assert not in_share(identity, salt=salt, share=low) or in_share(identity, salt=salt, share=high)
+
+
+def test_a_share_is_about_as_large_as_it_says():
+    inside = sum(in_share(str(number), salt="x", share=0.2) for number in range(20_000))
+    assert 3_780 < inside < 4_220  # four standard deviations
+
+
+def test_another_salt_draws_others():
+    drawn = [{n for n in range(5000) if in_share(str(n), salt=salt, share=0.2)} for salt in ("a", "b")]
+    assert 150 < len(drawn[0] & drawn[1]) < 250
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_nobody_and_everybody(share):
+    assert {in_share(str(number), salt="", share=share) for number in range(300)} == {share == 1.0}
+
+
+def test_the_same_applicant_always_has_the_same_role(folder):
+    found = open_deployment(folder)
+    assert [found.role_of(str(n)) for n in range(300)] == [
+        open_deployment(folder).role_of(str(n)) for n in range(300)
+    ]
+    assert {"champion", "canary"} == {found.role_of(str(n)) for n in range(300)}
+
+
+def test_every_fault_is_told(folder):
+    content = bytearray((folder / "champion.zip").read_bytes())
+    content[200] ^= 1
+    (folder / "champion.zip").write_bytes(content)
+    (folder / "canary.zip").unlink()
+    changed(folder, lambda about: (about["canary"].update(share=1.5), about["shadows"].append({"path": 3})))
+    with pytest.raises(RunError) as raised:
+        open_deployment(folder)
+    told = " ".join(raised.value.faults)
+    for words in (
+        "champion: ",
+        "is another one",
+        "canary: ",
+        "no run here",
+        "share is 1.5",
+        "shadow 2: names no path",
+    ):
+        assert words in told, (words, told)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"champion": null}', "null"])
+def test_a_deployment_without_a_champion_is_none(tmp_path, text):
+    (tmp_path / DEPLOYMENT).write_text(text)
+    with pytest.raises(RunError, match="cannot be served"):
+        open_deployment(tmp_path)
+
+
+def test_a_request_needs_the_fields_of_every_bundle(folder):
+    found = open_deployment(folder)
+    assert set(found.fields) == set(found.champion.frozen.contract.names)
+
+
+def test_the_hash_may_be_asked_for(bundle):
+    with pytest.raises(DataError, match="another one"):
+        open_bundle(bundle, sha256="0" * 64)
+
+
+def test_a_canary_without_a_bundle_is_the_champion_s(bundle):
+    opened = open_bundle(bundle)
+    assert Deployment(opened).bundle_of("canary") is opened
