@@ -1,4 +1,4 @@
-"""A client that asks at a steady rate whatever the answers take: latency is measured from when each was due."""
+"""A client that asks at a steady rate; latency is measured from when each request was due."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from workbench.progress import (
     times_summary,
 )
 from workbench.run import Run, run_folder, runs_folder
-from workbench.serving_commands import decisions, score, serve
+from workbench.serving_commands import decisions, score, serve, triton
 from workbench.sources import local_files
 from workbench.study import load_study
 
@@ -171,6 +171,7 @@ for command in (
     score,
     serve,
     decisions,
+    triton,
 ):
     app.command()(command)
 

@@ -130,3 +130,14 @@ def decisions(
         if path is not None and table is not None:
             write_whole(path, table.write_parquet)
             console.print(f"{path}: {table.height:,} rows", soft_wrap=True, markup=False)
+
+
+def triton(
+    scorer: ScorerArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="folder of the model repository")],
+) -> None:
+    """Write the champion as a model repository of Triton's FIL backend, for scoring on a GPU server."""
+    from workbench.serving.opening import open_bundle
+    from workbench.serving.triton import export_repository
+
+    console.print(str(export_repository(open_bundle(scorer), out)), soft_wrap=True, markup=False)
