@@ -227,8 +227,17 @@ class MonitoringParams(Section):
     """The baseline that later batches are compared with, and the triggers."""
 
     bands: Annotated[int, Field(ge=2, le=50)]
+    false_alarms: Annotated[float, Field(gt=0, le=0.2)]
     stability_lines: Lines
     default_rate_line: Share
+    auc_line: Annotated[float, Field(ge=0.5, le=1)]
+    calibration_line: Annotated[float, Field(gt=0, lt=1)]
+    impact_line: Annotated[float, Field(gt=0, le=1)]
+    refused_line: Share
+    override_line: Share
+    latency_line: Annotated[float, Field(gt=0)]
+    error_line: Share
+    owners: dict[str, str]
     level: Level
     replicates: Replicates
     seed: Seed

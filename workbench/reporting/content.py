@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -10,6 +11,7 @@ from workbench.reporting.alternative_content import ALTERNATIVE_TABLES
 from workbench.reporting.data_content import DATA_TABLES
 from workbench.reporting.explanation_content import EXPLANATION_TABLES
 from workbench.reporting.fairness_content import GROUP_TABLES
+from workbench.reporting.markdown import escape_markdown
 from workbench.reporting.resilience_content import RESILIENCE_TABLES
 from workbench.reporting.tables import (
     Column,
@@ -25,6 +27,10 @@ from workbench.reporting.training_content import TRAINING_TABLES
 from workbench.reporting.validation_content import VALIDATION_TABLES
 
 _SAMPLES = ("development", "calibration", "holdout", "out_of_time", "declined")
+
+
+def _owner(row: dict[str, Any]) -> str:
+    return escape_markdown(row["owner"]) if row["owner"] else "not named"
 
 
 def _in_order_of_use(frame: pl.DataFrame) -> pl.DataFrame:
@@ -105,9 +111,12 @@ _MODEL_TABLES: Mapping[str, Table] = {
         "monitoring/triggers",
         [
             text("trigger", "Trigger"),
+            text("severity", "Severity"),
             text("measure", "Measure"),
-            number("line", "Line", 2),
+            text("side", "Side"),
+            number("line", "Line", 3),
             text("response", "Response"),
+            Column("Owner", _owner, is_text=True),
         ],
     ),
 }
