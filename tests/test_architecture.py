@@ -47,7 +47,8 @@ LAYERS = (
     ("fingerprint", "kernels", "execute", "preflight"),
     ("pipeline", "profile", "roles", "template"),
     ("progress", "doctor", "rerun", "serving"),
-    ("commands", "evidence_commands", "serving_commands"),
+    ("watch",),
+    ("commands", "evidence_commands", "serving_commands", "watch_commands"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -27,6 +27,7 @@ from workbench.run import Run, run_folder, runs_folder
 from workbench.serving_commands import decisions, score, serve, triton
 from workbench.sources import local_files
 from workbench.study import load_study
+from workbench.watch_commands import monitor
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -172,6 +173,7 @@ for command in (
     serve,
     decisions,
     triton,
+    monitor,
 ):
     app.command()(command)
 

@@ -115,8 +115,8 @@ def plan_table(
         ("errors", ACT, "share of requests that failed", "above", error_line, "look at the service"),
     ]
     kinds = dict.fromkeys(COLUMNS, pl.String) | {"line": pl.Float64}
-    table = pl.DataFrame([(*row, owners.get(row[0]) or None) for row in rows], schema=kinds, orient="row")
-    return table
+    owned = [(*row, owners.get(row[0]) or None) for row in rows]
+    return pl.DataFrame(owned, schema=kinds, orient="row")
 
 
 def breach(low: float | None, high: float | None, *, side: str, line: float) -> bool:
