@@ -6,7 +6,7 @@ from scipy.stats import chi2
 
 from workbench.errors import DataError
 from workbench.statistics.bins import divergence, psi_null_quantile
-from workbench.statistics.shift import psi_critical, psi_test
+from workbench.statistics.shift import homogeneity_p_value, psi_critical, psi_test
 
 COUNTS = st.lists(st.integers(1, 300), min_size=3, max_size=3)
 
@@ -109,3 +109,31 @@ def test_counts_that_do_not_match_are_refused():
         psi_test([1, 2], [1, 2, 3], seed=1)
     with pytest.raises(DataError, match="adds up to 0"):
         psi_test([1, 2], [0, 0], seed=1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "before", "after"),
+    [([0.1] * 10, 3000, 800), ([0.6, 0.3, 0.07, 0.02, 0.008, 0.002], 3000, 200), ([0.5, 0.5], 100, 100)],
+)
+def test_homogeneity_is_right_out_in_the_tail(shares, before, after):
+    generator = np.random.default_rng(1)
+    drawn = [
+        (generator.multinomial(before, shares), generator.multinomial(after, shares)) for _ in range(6000)
+    ]
+    p_values = np.array([homogeneity_p_value(*counts) for counts in drawn])
+    for bound in (0.05, 0.01):
+        assert np.mean(p_values <= bound) <= bound + 4 * np.sqrt(bound * (1 - bound) / 6000)
+
+
+def test_homogeneity_is_scipys_where_no_bin_is_small():
+    from scipy.stats import chi2_contingency
+
+    before, after = [300, 500, 200], [90, 120, 90]
+    assert homogeneity_p_value(before, after) == pytest.approx(chi2_contingency([before, after]).pvalue)
+
+
+def test_homogeneity_puts_small_bins_together():
+    assert homogeneity_p_value([100, 100, 1], [50, 50, 1]) == homogeneity_p_value([100, 101], [50, 51])
+    assert homogeneity_p_value([100], [50]) is None
+    assert homogeneity_p_value([100, 0], [50, 0]) is None
+    assert homogeneity_p_value([3, 1], [1, 1]) is None

@@ -9,7 +9,7 @@ import polars as pl
 
 from workbench.statistics.bins import count_bins
 from workbench.statistics.multiplicity import holm
-from workbench.statistics.shift import psi_test
+from workbench.statistics.shift import homogeneity_p_value, psi_test
 
 FAMILIES = ("score", "features", "two_sample")
 """Each has an equal part of the false alarms that a stable batch may raise: Bonferroni."""
@@ -30,11 +30,11 @@ def index_table(
     first.
 
     Columns: name, stability (PSI), chance (what it exceeds by chance alone in a share `false_alarms` of
-    batches, this index alone), p_value, adjusted (Holm, within the features), missing_before, missing_now and
-    state: stable; beyond chance (adjusted p at most a third of `false_alarms`); watch and act, where it is
-    also at or above the first and the second of `lines`. Over all batches in which nothing has changed, at
-    most a share `false_alarms` has any index, or the two-sample test, beyond chance. The last bin is missing
-    values.
+    batches, this index alone), p_value (Pearson's, of the same counts), adjusted (Holm, within the features),
+    missing_before, missing_now and state: stable; beyond chance (adjusted p at most a third of
+    `false_alarms`); watch and act, where it is also at or above the first and the second of `lines`. Over all
+    batches in which nothing has changed, at most a share `false_alarms` has any index, or the two-sample
+    test, beyond chance. The last bin is missing values.
     """
     rows = [
         _row(str(name), bins, batch, level=1 - false_alarms, replicates=replicates, seed=seed)
@@ -91,4 +91,4 @@ def _row(
     actual = count_bins(values, edges)
     tested = psi_test(expected, actual, level=level, replicates=replicates, seed=seed)
     missing = float(expected[-1] / expected.sum()), float(actual[-1] / max(actual.sum(), 1))
-    return name, tested.value, tested.critical, tested.p_value, *missing
+    return name, tested.value, tested.critical, homogeneity_p_value(expected, actual), *missing

@@ -91,7 +91,7 @@ def _drift(indices: pl.DataFrame) -> str:
     score = "score" in beyond["feature"].to_list()
     features = beyond.height - score
     told = "beyond" if score else "within"
-    return f"The score is {told} what chance alone explains; so many features are beyond it: {features}."
+    return f"The score is {told} what chance alone explains; features beyond it: {features}."
 
 
 def _reason_shift(measures: pl.DataFrame) -> str:

@@ -93,8 +93,8 @@ def _with_errors(judged: Judged, first: pl.DataFrame | None) -> Judged:
             continue
         estimated = Estimate(row["value"], row["low"], row["high"], 0.95, row["method"])
         error, inside = estimate_error(estimated, known[measure])
-        told = f"what came true is {'inside' if inside else 'outside'} the interval"
-        changed = {"measure": f"error_of_estimated_{measure}", "value": error, "method": told}
+        told = f"{'inside' if inside else 'outside'} the interval"
+        changed = {"measure": f"error_of_estimated_{measure}", "value": error, "of": told}
         rows.append(row | changed | {"low": None, "high": None})
     if not rows:
         return judged

@@ -58,7 +58,9 @@ def pages(
         "quality": section("quality", empty="nothing counted"),
         "indices": _indices(history.table("indices", recorded.number)),
         "together": _together(measures),
-        "estimate": section("estimate", empty="too few outcomes in the run to estimate from"),
+        "estimate": section(
+            "estimate", empty="too few outcomes in the run to estimate from", of="What came true is"
+        ),
         "performance": section("performance", empty="no outcomes yet", of="Of"),
         "fairness": section("fairness", empty="the batch tells no groups", of="Group"),
         "reasons": _reasons(measures, reference, below),
@@ -82,7 +84,8 @@ def trend_rows(history: History, numbers: Sequence[int]) -> pl.DataFrame:
         row |= {"score_shift": score["stability"].item() if score.height else None}
         for measure in ("batch_auc", "estimated_auc", "auc", "calibration_gap"):
             found = measures.filter(
-                pl.col("measure") == measure, (pl.col("of") == "all") | (pl.col("section") == "drift")
+                pl.col("measure") == measure,
+                (pl.col("of") == "all") | pl.col("section").is_in(["drift", "estimate"]),
             )
             values = found.select(_LOW_HIGH).row(0) if found.height else (None, None, None)
             row |= dict(zip((measure, f"{measure}_low", f"{measure}_high"), values, strict=True))
