@@ -67,18 +67,19 @@ def test_only_a_whole_interval_beyond_the_line_is_a_breach(side, low, high, expe
 
 
 def test_indices_alert_by_their_state():
-    rows = [
-        ("score", 0.02, "beyond chance"),
-        ("a", 0.05, "beyond chance"),
-        ("b", 0.12, "watch"),
-        ("c", 0.3, "act"),
-    ]
-    assert told([*rows, ("d", 0.0, "stable")]) == [
+    rows = [("score", 0.02, "beyond chance"), ("a", 0.05, "beyond chance"), ("b", 0.12, "watch")]
+    rows += [("c", 0.3, "act"), ("d", 0.0, "stable")]
+    assert told(rows) == [
         ("feature_shift", "act", "c"),
         ("feature_shift", "watch", "b"),
         ("score_shift", "notice", "score"),
     ]
     assert told([("score", 0.3, "act")]) == [("score_shift", "act", "score")]
+
+
+def test_many_features_are_one_alert():
+    found = alerts([(f"f{number}", 0.9 - 0.01 * number, "act") for number in range(8)]).row(0, named=True)
+    assert (found["of"], found["value"]) == ("f0, f1, f2, f3, f4 and 3 more", 0.9)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,13 @@ BEYOND = some(("calibration", "act"))
     ],
 )
 def test_what_is_recommended(now, earlier, action):
-    found = recommend(now, earlier)
+    found = recommend(now, earlier, outcomes_known="auc" in now["trigger"])
     assert found.action == action
     assert found.evidence
+
+
+def test_a_shift_whose_outcomes_hold_is_no_reason_to_train_anew():
+    shift = some(("score_shift", "act"), ("estimated_auc", "watch"))
+    assert recommend(some(("score_shift", "watch")), [], outcomes_known=True).action == KEEP
+    assert recommend(some(("score_shift", "watch")), [], outcomes_known=False).action == NOT_SETTLED
+    assert recommend(shift, [], outcomes_known=False).action == RETRAIN

@@ -34,6 +34,7 @@ MEASURED = {
     "latency_p99": "latency",
     "failed_requests": "errors",
 }
+FEATURES_NAMED = 5
 _STATE = {INDEX_WATCH: WATCH, INDEX_ACT: ACT}
 
 
@@ -60,12 +61,19 @@ def alert_table(
 
 
 def _index_alerts(indices: pl.DataFrame) -> Iterator[tuple[object, ...]]:
-    for row in indices.filter(pl.col("state") != STABLE).iter_rows(named=True):
-        is_score = row["name"] == SCORE
-        severity = _STATE.get(row["state"], NOTICE)
-        if is_score or severity != NOTICE:
-            trigger = "score_shift" if is_score else "feature_shift"
-            yield trigger, severity, row["name"], row["stability"], None, None
+    """Yield the score's alert, and one for all features of a severity: named are those furthest from
+    chance."""
+    beyond = indices.filter(pl.col("state") != STABLE)
+    for row in beyond.filter(name=SCORE).iter_rows(named=True):
+        yield "score_shift", _STATE.get(row["state"], NOTICE), SCORE, row["stability"], None, None
+    for state, severity in _STATE.items():
+        features = beyond.filter(pl.col("name") != SCORE, pl.col("state") == state)
+        if features.height:
+            more = features.height - FEATURES_NAMED
+            named = ", ".join(features["name"].head(FEATURES_NAMED)) + (
+                f" and {more} more" if more > 0 else ""
+            )
+            yield "feature_shift", severity, named, features["stability"].max(), None, None
 
 
 def _measure_alerts(

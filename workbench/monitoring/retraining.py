@@ -20,15 +20,17 @@ class Recommendation:
     evidence: tuple[str, ...]
 
 
-def recommend(alerts: pl.DataFrame, earlier: Sequence[pl.DataFrame]) -> Recommendation:
+def recommend(
+    alerts: pl.DataFrame, earlier: Sequence[pl.DataFrame], *, outcomes_known: bool
+) -> Recommendation:
     """Return the recommendation of a batch's alerts; `earlier` are those of the batches before, newest first.
 
     train anew: the AUC of known outcomes is below its line as a whole interval; or calibration is beyond its
     line in this batch and the one before, with a score that shifts; or the score shifts beyond the second
     line while the estimated AUC is below its own. calibrate anew: calibration is beyond its line in this
     batch and the one before, and the AUC holds. not settled: something shifts, or calibration is beyond its
-    line for the first time, and no outcome says what it costs. keep: nothing of that. People decide; this
-    only says what the evidence asks for.
+    line for the first time, and no outcome says what it costs. keep: nothing of that, or outcomes are known
+    (`outcomes_known`) and hold their lines. People decide; this only says what the evidence asks for.
     """
     has = set(alerts["trigger"])
     severe = set(alerts.filter(pl.col("severity") == ACT)["trigger"])
@@ -48,6 +50,10 @@ def recommend(alerts: pl.DataFrame, earlier: Sequence[pl.DataFrame]) -> Recommen
         return Recommendation(RETRAIN, tuple(evidence))
     if again:
         return Recommendation(RECALIBRATE, tuple(evidence))
+    if outcomes_known and not {"auc", "calibration"} & has:
+        held = "known outcomes rank and calibrate as the lines ask"
+        shifts = {"score_shift", "multivariate_shift", "feature_shift"} & has
+        return Recommendation(KEEP, (f"{held}, although what comes in has shifted" if shifts else held,))
     shifted = [
         name
         for name in ("score_shift", "multivariate_shift", "feature_shift", "estimated_auc")

@@ -59,7 +59,9 @@ def judge(
     measures = measure_table(whole, reference, together, seed=seed)
     alerts = alert_table(reference.plan, indices, measures, false_alarms=study.false_alarms)
     progress(4, STEPS)
-    return Judged(indices, measures, alerts, recommend(alerts, earlier), together)
+    known = measures.filter(section="performance", measure="auc", of="all").height > 0
+    told = recommend(alerts, earlier, outcomes_known=known)
+    return Judged(indices, measures, alerts, told, together)
 
 
 def with_decisions(batch: Batch, reference: Reference, *, threads: int = 1) -> Batch:

@@ -168,9 +168,8 @@ def _estimates(batch: Batch, reference: Reference, *, seed: int) -> Iterator[Row
         seed=seed,
     )
     for name, estimate in found.items():
-        yield _row(
-            "estimate", f"estimated_{name}", estimate, scored.height, unit="" if name == "auc" else "share"
-        )
+        unit = "" if name == "auc" else "share"
+        yield _row("estimate", f"estimated_{name}", estimate, scored.height, of="", unit=unit)
 
 
 def _log_odds(frame: pl.DataFrame) -> np.ndarray:
