@@ -60,6 +60,7 @@ lab: $(READY)  ## JupyterLab on the notebooks, with this environment's kernel
 
 bench: $(READY)  ## side-by-side measurements against what a user would pick instead
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.latency
 
 notebooks: $(READY)  ## run the notebooks on the smoke study and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks

@@ -7,8 +7,13 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, Case
 from benchmarks.measure import measure
+
+
+def chosen(words: list[str]) -> list[Case]:
+    """Return the cases whose names hold all the words of the command line: every case without words."""
+    return [case for case in CASES if all(word in case.name for word in words)]
 
 
 def main() -> None:
@@ -16,7 +21,7 @@ def main() -> None:
     for name in ("case", "ours", "s", "MiB", "instead", "s", "MiB", "times faster"):
         table.add_column(name, justify="left" if name in ("case", "ours", "instead") else "right")
     console = Console(width=160)
-    for case in CASES:
+    for case in chosen(sys.argv[1:]):
         print(f"measuring: {case.name}", file=sys.stderr, flush=True)
         ours, theirs = measure(case.ours), measure(case.instead)
         theirs_seconds = theirs.seconds * case.scale

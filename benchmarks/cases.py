@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import alternatives, explanation, fairness, model, reasons
+from benchmarks import alternatives, explanation, fairness, model, reasons, serving
 from benchmarks.features import APPLICANTS, EVENTS, features_pandas, features_polars
 from benchmarks.measure import Work
 
@@ -192,5 +192,43 @@ CASES = (
         f"5 statistics in a loop ({model.LOOPED} of {model.REPLICATES:,} replicates, scaled)",
         model.validation_looped,
         model.REPLICATES / model.LOOPED,
+    ),
+    Case(
+        f"PD of one applicant, {serving.SINGLES:,} times",
+        "the frozen scorer (ONNX Runtime)",
+        serving.one_pd,
+        "XGBoost's inplace_predict",
+        serving.one_pd_xgboost,
+    ),
+    Case(
+        f"decision and reasons of one applicant, {serving.SINGLES:,} times",
+        "the frozen scorer",
+        serving.one_decision,
+        f"shap, interventional ({serving.EXPLAINED // 10} of {serving.SINGLES:,}, scaled)",
+        serving.one_decision_shap,
+        serving.SINGLES / (serving.EXPLAINED // 10),
+    ),
+    Case(
+        f"decisions of {serving.MANY:,} applicants, no reasons",
+        "the frozen scorer",
+        serving.many_scores,
+        "pandas into XGBoost's DMatrix, PDs alone",
+        serving.many_scores_pandas,
+    ),
+    Case(
+        f"decisions of {serving.REASONED:,} applicants with reasons",
+        "the frozen scorer",
+        serving.many_reasons,
+        f"shap, interventional ({serving.EXPLAINED} rows, scaled)",
+        serving.many_reasons_shap,
+        serving.REASONED / serving.EXPLAINED,
+    ),
+    Case(
+        f"drift of {serving.BATCH_ROWS:,} x {serving.WATCHED} against as many",
+        "every index and the two-sample test",
+        serving.monitored,
+        f"Evidently's data drift preset ({serving.EVIDENTLY_ROWS:,} rows, scaled)",
+        serving.monitored_evidently,
+        serving.BATCH_ROWS / serving.EVIDENTLY_ROWS,
     ),
 )
