@@ -227,8 +227,8 @@ class MonitoringParams(Section):
     """The baseline that later batches are compared with, and the triggers."""
 
     bands: Annotated[int, Field(ge=2, le=50)]
-    false_alarms: Annotated[float, Field(gt=0, le=0.2)]
     stability_lines: Lines
+    false_alarms: Annotated[float, Field(gt=0, le=0.2)]
     default_rate_line: Share
     auc_line: Annotated[float, Field(ge=0.5, le=1)]
     calibration_line: Annotated[float, Field(gt=0, lt=1)]
