@@ -43,11 +43,11 @@ LAYERS = (
     ("run",),
     ("stage", "retention", "provenance", "world"),
     STAGES,
-    ("reporting",),
+    ("reporting", "rollout"),
     ("fingerprint", "kernels", "execute", "preflight"),
     ("pipeline", "profile", "roles", "template"),
     ("progress", "doctor", "rerun", "serving"),
-    ("commands", "evidence_commands", "serving_commands"),
+    ("commands", "evidence_commands", "rollout_commands", "serving_commands"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
