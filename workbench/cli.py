@@ -23,6 +23,7 @@ from workbench.progress import (
     runs_summary,
     times_summary,
 )
+from workbench.rollout_commands import compare_stages, promote, register, rollback, rollout
 from workbench.run import Run, run_folder, runs_folder
 from workbench.serving_commands import decisions, score, serve
 from workbench.sources import local_files
@@ -171,6 +172,11 @@ for command in (
     score,
     serve,
     decisions,
+    register,
+    promote,
+    compare_stages,
+    rollback,
+    rollout,
 ):
     app.command()(command)
 

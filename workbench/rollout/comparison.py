@@ -88,14 +88,16 @@ def compare_paired(
     _check(decisions)
     kept = _kept(margins, PAIRED)
     sides = [_first(decisions, "champion", champion), _first(decisions, "shadow", other)]
-    pairs = sides[0].join(sides[1], on="applicant_id", suffix="_other").drop_nulls(
-        ["prob_default", "decision", "prob_default_other", "decision_other"]
+    pairs = (
+        sides[0]
+        .join(sides[1], on="applicant_id", suffix="_other")
+        .drop_nulls(["prob_default", "decision", "prob_default_other", "decision_other"])
     )
     if not pairs.height:
         raise DataError("no applicant was decided by both", [_seen(decisions)])
     yes, yes_other = (pairs[name].eq(APPROVED).to_numpy() for name in ("decision", "decision_other"))
     up, down, n = int((yes_other & ~yes).sum()), int((yes & ~yes_other).sum()), pairs.height
-    gap = (pairs["prob_default_other"] - pairs["prob_default"]).to_numpy()
+    gap = pairs["prob_default_other"].to_numpy() - pairs["prob_default"].to_numpy()
     each = alpha / PAIRED_STATEMENTS
     spread = {
         "approval_rate": ((up - down) / n, paired_variance(up, down, n)),
@@ -108,9 +110,7 @@ def compare_paired(
     rows = []
     for name, (difference, variance) in spread.items():
         ends = mean_sequence(difference, variance, n, alpha=each, tightest_at=tightest_at)
-        rows.append(
-            _row(name, PAIRED[name], levels[name], difference, ends, kept[name], (n, n), 1 - each)
-        )
+        rows.append(_row(name, PAIRED[name], levels[name], difference, ends, kept[name], (n, n), 1 - each))
     rows[0] |= {"e_value": float(discordance_e_value(up, down)), "e_line": 1 / each}
     return pl.DataFrame(rows, schema=COMPARISON)
 

@@ -86,7 +86,9 @@ class Line:
         except (KeyError, TypeError):
             pass
         number = values.get("number", "?")
-        raise RolloutError("the history of the rollout was edited", [f"line {number} is not what was written"])
+        raise RolloutError(
+            "the history of the rollout was edited", [f"line {number} is not what was written"]
+        )
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def promotion(state: State, version: int, to: str, share: float = 0.0) -> tuple[
         faults.append("there is no champion to decide on all others")
     if to == CANARY and state.canary not in (None, version):
         faults.append(f"version {state.canary} is canary: promote or retire it first")
-    if now == CHAMPION and to not in (CHAMPION, *set(to).difference(STAGES)):
+    if now == CHAMPION and to in (SHADOW, CANARY, RETIRED):
         faults.append(f"version {version} is champion: promote another, or: workbench rollback")
     if to == RETIRED and now == REGISTERED:
         faults.append(f"version {version} is at no stage")
