@@ -105,7 +105,7 @@ def compare_paired(
     }
     levels = {
         "approval_rate": (float(yes.mean()), float(yes_other.mean())),
-        "prob_default": tuple(float(pairs[f"prob_default{end}"].mean()) for end in ("", "_other")),
+        "prob_default": tuple(float(pairs[f"prob_default{end}"].to_numpy().mean()) for end in ("", "_other")),
     }
     rows = []
     for name, (difference, variance) in spread.items():

@@ -181,7 +181,7 @@ class Registry:
         return lines
 
     def append(self, version: Version, line: Line) -> None:
-        """Add a line to the history of a version's model; its key holds its digest: none goes over another."""
+        """Add a line to the history of a version's model; its key has its digest: none goes over another."""
         text = json.dumps(line.as_dict(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         key = f"{HISTORY}{line.number:06}.{line.digest[:8]}"
         with self._answering():

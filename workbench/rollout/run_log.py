@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RolloutError
-from workbench.run import MANIFEST, Run
+from workbench.run import MANIFEST, PARAMS, Run, params_fault
 from workbench.store import digest, sha256
+from workbench.yaml_reader import parse_yaml
 
 SHA256, RUN, MANIFEST_SHA256, STUDY = (
     f"workbench.{name}" for name in ("sha256", "run", "manifest_sha256", "study")
@@ -22,11 +23,12 @@ def log_run(client: Any, run: Run, folder: Path | None, *, documents: bool = Fal
     """Log a finished run and return MLflow's id of it; the same run with the same manifest is logged once.
 
     Artifacts go into `folder`, or where the server keeps them. Raises RolloutError for a stage that is not
-    complete.
+    complete, or edited parameters.
     """
     manifest = run.manifest
     states = {name: stage.get("state") for name, stage in manifest["stages"].items()}
-    if faults := [f"{name}: {state}" for name, state in states.items() if state != "complete"]:
+    faults = [f"{name}: {state}" for name, state in states.items() if state != "complete"]
+    if faults := [*faults, *filter(None, [params_fault(run)])]:
         raise RolloutError(f"{run.run_id}: only a complete run is logged", faults)
     tags = {
         RUN: run.run_id,
@@ -88,7 +90,8 @@ def _experiment(client: Any, study: str, folder: Path | None) -> str:
 def _log_values(client: Any, logged: str, run: Run) -> None:
     from mlflow.entities import Metric, Param
 
-    params = [Param(key, text) for key, text in flat_params(run.study.model_dump()).items()]
+    values = parse_yaml((run.folder / PARAMS).read_text(encoding="utf-8"))
+    params = [Param(key, text) for key, text in flat_params(values).items()]
     for at in range(0, len(params), BATCH):
         client.log_batch(logged, params=params[at : at + BATCH])
     metrics = [Metric(name, value, 0, 0) for name, value in numeric_facts(run.facts()).items()]
