@@ -116,14 +116,14 @@ def rollout(
         for one in versions
     ]
     _table(name, ("version", "stage", "run", "bundle"), shown)
-    rows = []
     for line in lines:
-        moved = [f"{one.version}: {one.before} to {one.after}" for one in line.changes]
-        moved += [f"{row['measure']}: {row['verdict']}" for row in line.comparison.get("rows", [])]
-        gates = f"{len(line.gates)} met" if line.gates else ""
-        who = ", ".join(filter(None, (line.name, line.role)))
-        rows.append((str(line.number), line.at, line.kind, "; ".join(moved), who, line.why, gates))
-    _table("History", ("line", "when (UTC)", "what", "changes", "who", "why", "gates"), rows)
+        moved = [f"version {one.version} {one.before} to {one.after}" for one in line.changes]
+        moved += [f"share {one.share:g}" for one in line.changes if one.share]
+        moved += [f"{row['measure']} {row['verdict']}" for row in line.comparison.get("rows", [])]
+        gates = [f"{len(line.gates)} gates met"] if line.gates else []
+        who = [f"{line.name}, {line.role}: {line.why}"] if line.name else []
+        told = "; ".join([", ".join(moved), *gates, *who])
+        console.print(f"{line.number} {line.at} {line.kind}: {told}", soft_wrap=True, markup=False)
     if deployment and read_deployment(deployment) != deployment_of(name, versions, state):
         wrong = ["give the last promotion again with --deployment to write it"]
         raise RolloutError(f"{deployment}: is not what the registry says", wrong)

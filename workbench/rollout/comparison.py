@@ -13,9 +13,10 @@ from workbench.errors import DataError
 from workbench.rollout.sequential import (
     difference_sequence,
     discordance_e_value,
+    equal_shares_e_value,
     mean_sequence,
     paired_variance,
-    share_variance,
+    rates_sequence,
 )
 
 WORSE, NOT_WORSE, NOT_SETTLED = "worse beyond margin", "not worse", "not settled"
@@ -29,8 +30,9 @@ NEEDED = {
     "decision": (pl.String,),
 }
 """The columns of a table of decisions, with the types that each may have."""
-FIRST_LOOK = 100
-"""Applicants that each side has before anything is said: the variance is an estimate."""
+FIRST_LOOK = 500
+"""Applicants that each side has before a mean or a pair says anything: its variance is an estimate. Rates of
+arms need none."""
 COMPARISON = pl.Schema(
     {"measure": pl.String, "champion": pl.Float64, "other": pl.Float64, "difference": pl.Float64}
     | {"low": pl.Float64, "high": pl.Float64, "level": pl.Float64, "margin": pl.Float64}
@@ -55,7 +57,7 @@ PAIRED = {
 ARMS = {
     "approval_rate": Measure(0.02, "either", "an unseen change of policy goes either way"),
     "default_rate": Measure(0.01, "higher", "of those approved, with an outcome"),
-    "error_rate": Measure(0.001, "higher", "requests without a decision"),
+    "error_rate": Measure(0.005, "higher", "requests without a decision"),
     "milliseconds": Measure(5.0, "higher", "mean time of a decision"),
 }
 PAIRED_STATEMENTS = len(PAIRED) + 1
@@ -135,7 +137,7 @@ def compare_arms(
     Raises:
         DataError: columns that are missing, or an arm without applicants.
 
-    Reference: `difference_sequence`.
+    Reference: `rates_sequence`, `difference_sequence` and `equal_shares_e_value`.
     """
     _check(decisions)
     kept, each = _kept(margins, ARMS), alpha / ARMS_STATEMENTS
@@ -144,20 +146,30 @@ def compare_arms(
         raise DataError("champion and canary have not both decided", [_seen(decisions)])
     rows = []
     for name, values in _arm_values(*sides).items():
-        counts = tuple(side.size for side in values)
+        counts = (values[0].size, values[1].size)
         means = tuple(float(side.mean()) if side.size else np.nan for side in values)
-        ends = (np.array(np.nan), np.array(np.nan))
-        if min(counts) > 1:
-            share = name != "milliseconds"
-            spreads = [share_variance(v.sum(), v.size) if share else v.var(ddof=1) for v in values]
+        sums = (float(values[0].sum()), float(values[1].sum()))
+        is_rate, about = name != "milliseconds", {}
+        if is_rate:
+            ends = rates_sequence(sums, counts, alpha=each, tightest_at=tightest_at)
+            about = {"e_value": float(equal_shares_e_value(sums, counts)), "e_line": 1 / each}
+        else:
+            spreads = tuple(side.var(ddof=1) if side.size > 1 else np.nan for side in values)
             ends = difference_sequence(
-                (means[0], means[1]),
-                (spreads[0], spreads[1]),
-                (counts[0], counts[1]),
-                alpha=each,
-                tightest_at=tightest_at,
+                (means[0], means[1]), (spreads[0], spreads[1]), counts, alpha=each, tightest_at=tightest_at
             )
-        rows.append(_row(name, ARMS[name], means, means[1] - means[0], ends, kept[name], counts, 1 - each))
+        row = _row(
+            name,
+            ARMS[name],
+            means,
+            means[1] - means[0],
+            ends,
+            kept[name],
+            counts,
+            1 - each,
+            first=1 if is_rate else FIRST_LOOK,
+        )
+        rows.append(row | about)
     return pl.DataFrame(rows, schema=COMPARISON)
 
 
@@ -202,9 +214,11 @@ def _row(
     margin: float,
     counts: tuple[int, ...],
     level: float,
+    *,
+    first: int = FIRST_LOOK,
 ) -> dict[str, Any]:
     low, high = float(ends[0]), float(ends[1])
-    enough = min(counts) >= FIRST_LOOK
+    enough = min(counts) >= first
     verdict = verdict_of(low, high, margin=margin, worse=measure.worse) if enough else NOT_SETTLED
     row = {"measure": name, "champion": levels[0], "other": levels[1], "difference": difference}
     row |= {"low": low, "high": high, "level": level, "margin": margin}
