@@ -62,8 +62,8 @@ ARMS = {
 }
 PAIRED_STATEMENTS = len(PAIRED) + 1
 """Two intervals and the test of the discordant pairs share alpha (Bonferroni), whatever the table has."""
-ARMS_STATEMENTS = len(ARMS)
-"""Four intervals share alpha (Bonferroni), whatever the table has."""
+ARMS_STATEMENTS = 2 * len(ARMS) - 1
+"""Four intervals and the tests of three rates share alpha (Bonferroni), whatever the table has."""
 
 
 def compare_paired(
@@ -131,8 +131,9 @@ def compare_arms(
     Of each applicant the first decision counts. Returns `COMPARISON` (other minus champion): approval_rate;
     default_rate of those approved, where the column `default` has outcomes; error_rate, the share without a
     decision or PD; milliseconds, the mean of the column where it is there. All hold together, at all looks,
-    with chance 1 - alpha; 0 = no difference. A side below `FIRST_LOOK` settles nothing. The share of the
-    canary must be the same in the whole table: otherwise a drift of the applicants is taken for a difference.
+    with chance 1 - alpha; 0 = no difference. `e_value` is against equal rates, exactly, and says they differ
+    from `e_line` on. The share of the canary must be the same in the whole table: otherwise a drift of the
+    applicants is taken for a difference.
 
     Raises:
         DataError: columns that are missing, or an arm without applicants.

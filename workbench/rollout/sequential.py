@@ -97,8 +97,9 @@ def log_mixture(successes: Floats, n: Floats, share: Floats) -> Floats:
     As a share of independent trials it is a martingale with mean 1 at the true share.
     """
     misses = n - successes
-    found: Floats = betaln(successes + 0.5, misses + 0.5) - betaln(0.5, 0.5)
-    return found - xlogy(successes, share) - xlog1py(misses, -share)
+    mixed = betaln(successes + 0.5, misses + 0.5) - betaln(0.5, 0.5)
+    found: Floats = mixed - xlogy(successes, share) - xlog1py(misses, -share)
+    return found
 
 
 def equal_shares_e_value(successes: tuple[Any, Any], counts: tuple[Any, Any]) -> Floats:
@@ -111,7 +112,8 @@ def equal_shares_e_value(successes: tuple[Any, Any], counts: tuple[Any, Any]) ->
     """
     (k1, k2), (n1, n2) = _floats(successes), _floats(counts)
     common = (k1 + k2) / np.maximum(n1 + n2, 1)
-    return np.exp(np.minimum(log_mixture(k1, n1, common) + log_mixture(k2, n2, common), 700))
+    exponent: Floats = log_mixture(k1, n1, common) + log_mixture(k2, n2, common)
+    return np.exp(np.minimum(exponent, 700))
 
 
 def rates_sequence(
@@ -143,7 +145,7 @@ def exact_rates_sequence(
     """Return low and high of an exact confidence sequence for share 2 - share 1 of two arms [...].
 
     All shares p1, p2 with M1(p1) M2(p2) < 1 / alpha, M the mixture of `log_mixture`, seen from the side. The
-    ends are where the slopes are equal and opposite, (n p - k) / (p (1 - p)) = +/- mu, found by halving mu. An
+    ends are where the slopes are equal and opposite, (n p - k) / (p (1 - p)) = +/- mu, found by halving. An
     arm without trials says nothing.
 
     Reference: as `equal_shares_e_value`.
