@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import polars as pl
 import typer
@@ -161,9 +161,9 @@ def compare_stages(
     tables = {f"{at} {path.name}": sha256(path) for at, path in enumerate(decisions, start=1)}
     said = how(table, champion=champion.sha256, other=other.sha256, margins=margins, alpha=alpha)
     record_comparison(opened, other, said, role, tables)
-    names = ("measure", "champion", "other", "difference", "low", "high", "margin", "e_value", "verdict")
-    shown = [tuple(_number(row[column]) for column in names) for row in said.iter_rows(named=True)]
-    _table(f"{name}: version {other.number} ({role}) against version {champion.number}", names, shown)
+    console.print(f"{name}: version {other.number} ({role}) against version {champion.number}", markup=False)
+    for row in said.iter_rows(named=True):
+        console.print(_measured(row), soft_wrap=True, markup=False)
 
 
 def _meant(registry: Registry, what: str, model: str) -> tuple[Version, Run | None]:
@@ -195,8 +195,13 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
     console.print(table)
 
 
-def _number(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+def _measured(row: dict[str, Any]) -> str:
+    """Return a comparison in a line: the difference with its interval, what it is held against, the verdict."""
+    told = {key: "-" if one is None else f"{one:.4g}" for key, one in row.items() if not isinstance(one, str)}
+    e_value = f", e-value {told['e_value']} (line {told['e_line']})" if row["e_value"] is not None else ""
+    numbers = f"{told['difference']} [{told['low']}, {told['high']}], margin {told['margin']}{e_value}"
+    people = f"{row['n_champion']:,} and {row['n_other']:,} applicants"
+    return f"  {row['measure']}: {numbers}, {people}: {row['verdict']}"
 
 
 def _margins(told: list[str]) -> dict[str, float]:
