@@ -196,7 +196,7 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 
 
 def _measured(row: dict[str, Any]) -> str:
-    """Return a comparison in a line: the difference with its interval, what it is held against, the verdict."""
+    """Return a comparison in a line: difference, interval, what it is held against, verdict."""
     told = {key: "-" if one is None else f"{one:.4g}" for key, one in row.items() if not isinstance(one, str)}
     e_value = f", e-value {told['e_value']} (line {told['e_line']})" if row["e_value"] is not None else ""
     numbers = f"{told['difference']} [{told['low']}, {told['high']}], margin {told['margin']}{e_value}"
