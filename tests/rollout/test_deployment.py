@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from tests.pipeline.running import shared_run
 from workbench.errors import RolloutError, RunError
 from workbench.rollout import deployment as module
 from workbench.rollout.deployment import (
@@ -14,6 +15,8 @@ from workbench.rollout.deployment import (
     prepare_deployment,
     read_deployment,
 )
+from workbench.run import Run
+from workbench.serving.deployment import open_deployment
 
 CONTENT = {number: f"bundle {number}".encode() for number in (1, 2, 3)}
 ONE, TWO, THREE = (Deployed(n, hashlib.sha256(content).hexdigest()) for n, content in CONTENT.items())
@@ -147,3 +150,11 @@ def test_what_is_no_deployment_is_told(folder, text):
         read_deployment(folder)
     with pytest.raises(RolloutError, match="no such file"):
         read_deployment(folder / "nowhere")
+
+
+def test_the_server_opens_what_was_deployed(tmp_path, tmp_path_factory):
+    run = Run.open(shared_run(tmp_path_factory))
+    path = run.checked_path("scoring/bundle")
+    one = Deployed(1, run.entry("scoring/bundle")["sha256"])
+    prepare_deployment(tmp_path, Deployment("smoke", one), lambda *_: path).commit()
+    assert open_deployment(tmp_path).champion.sha256 == one.sha256
