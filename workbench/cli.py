@@ -23,6 +23,7 @@ from workbench.progress import (
     runs_summary,
     times_summary,
 )
+from workbench.rollout_commands import compare_stages, promote, register, rollback, rollout
 from workbench.run import Run, run_folder, runs_folder
 from workbench.serving_commands import decisions, score, serve, triton
 from workbench.sources import local_files
@@ -174,6 +175,11 @@ for command in (
     decisions,
     triton,
     monitor,
+    register,
+    promote,
+    compare_stages,
+    rollback,
+    rollout,
 ):
     app.command()(command)
 

@@ -6,7 +6,9 @@ WorkbenchError
 |-- EngineError      an engine that is not available here
 |-- RunError         a run folder that is missing, in use, edited or truncated
 |   `-- StageError   a stage whose notebook raised
-`-- RenderError      a report source that cannot be rendered
+|-- RenderError      a report source that cannot be rendered
+`-- RolloutError     a registry, a change of stage or a deployment that cannot be
+    `-- GateError    evidence that does not carry a change of stage
 """
 
 from __future__ import annotations
@@ -54,6 +56,14 @@ class StageError(RunError):
 
 class RenderError(WorkbenchError):
     """The report's sources cannot be rendered."""
+
+
+class RolloutError(WorkbenchError):
+    """A registry, a change of stage or a deployment that cannot be as it is asked for."""
+
+
+class GateError(RolloutError):
+    """The evidence of a run does not carry a change of stage; `faults` tells every gate that failed."""
 
 
 def near_name(name: str, known: Iterable[str]) -> str:

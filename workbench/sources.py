@@ -26,6 +26,11 @@ _OWN_ARTIFACTS = """protected memberships judging truth truth_terms samples sour
 _NUMBERS = ("money", "integer", "number", "flag")
 
 
+def names_secret(text: str) -> bool:
+    """Return whether a path or an address holds a password, token or key."""
+    return bool(_SECRET.search(text))
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -123,7 +128,7 @@ class Source(_Part):
             faults.append(
                 "a query needs database: a URI such as sqlite:///file.db, or $NAME of an environment variable"
             )
-        if _SECRET.search(f"{self.path} {self.database}"):
+        if names_secret(f"{self.path} {self.database}"):
             faults.append("no password in params: put the URI into an environment variable and write $NAME")
         if self.time_zone not in available_timezones():
             faults.append(f"time_zone {self.time_zone}: no such zone; write UTC or such as Africa/Nairobi")

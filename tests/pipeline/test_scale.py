@@ -81,7 +81,7 @@ def test_the_drift_month_is_found_within_one_batch_and_stable_batches_rarely_ala
     for vintage in sorted(people["vintage"].unique()):
         month = people.filter(pl.col("vintage") == vintage, pl.col("sample") != "development")
         shifted[vintage] = alarms(development, month, names, 1)[0]
-    assert [vintage for vintage, is_shifted in shifted.items() if is_shifted][0] == first
+    assert next(vintage for vintage, is_shifted in shifted.items() if is_shifted) == first
     assert all(is_shifted == (vintage >= first) for vintage, is_shifted in shifted.items())
     false = 0
     for seed in range(200):

@@ -3,13 +3,11 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.scoring.making import frozen
 from workbench.errors import DataError, RunError
 from workbench.scoring.bundle import pack, unpack
-from workbench.serving.deployment import DEPLOYMENT, Deployment, in_share, open_deployment
+from workbench.serving.deployment import DEPLOYMENT, Deployment, open_deployment
 from workbench.serving.opening import open_bundle
 
 
@@ -46,27 +44,6 @@ def test_it_opens_with_all_roles(folder):
 def test_a_bundle_alone_is_champion_for_all(bundle):
     found = open_deployment(bundle)
     assert {found.role_of(str(number)) for number in range(200)} == {"champion"}
-
-
-@given(st.text(max_size=30), st.text(max_size=10), st.floats(0, 1), st.floats(0, 1))
-def test_who_is_in_a_share_is_in_every_larger_one(identity, salt, one, other):
-    low, high = sorted((one, other))
-    assert not in_share(identity, salt=salt, share=low) or in_share(identity, salt=salt, share=high)
-
-
-def test_a_share_is_about_as_large_as_it_says():
-    inside = sum(in_share(str(number), salt="x", share=0.2) for number in range(20_000))
-    assert 3_780 < inside < 4_220  # four standard deviations
-
-
-def test_another_salt_draws_others():
-    drawn = [{n for n in range(5000) if in_share(str(n), salt=salt, share=0.2)} for salt in ("a", "b")]
-    assert 150 < len(drawn[0] & drawn[1]) < 250
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_nobody_and_everybody(share):
-    assert {in_share(str(number), salt="", share=share) for number in range(300)} == {share == 1.0}
 
 
 def test_the_same_applicant_always_has_the_same_role(folder):

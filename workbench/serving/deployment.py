@@ -3,19 +3,17 @@ effect."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError, RunError
+from workbench.rollout.assignment import in_canary
+from workbench.rollout.deployment import DEPLOYMENT
 from workbench.scoring.contract import Field
 from workbench.serving.opening import OpenedBundle, open_bundle
 from workbench.store import read_json
-
-DEPLOYMENT = "deployment.json"
-_SPAN = 1 << 64
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Deployment:
 
     def role_of(self, applicant_id: str) -> str:
         """Return "canary" or "champion": the same for an applicant at all times."""
-        is_canary = self.canary is not None and in_share(applicant_id, salt=self.salt, share=self.share)
+        is_canary = self.canary is not None and in_canary(applicant_id, salt=self.salt, share=self.share)
         return "canary" if is_canary else "champion"
 
     def bundle_of(self, role: str) -> OpenedBundle:
@@ -48,15 +46,6 @@ class Deployment:
         return {
             field.name: field for opened in reversed(self.everyone) for field in opened.frozen.contract.fields
         }
-
-
-def in_share(applicant_id: str, *, salt: str, share: float) -> bool:
-    """Return whether an applicant belongs to a share of all: SHA-256(salt, id) as a number in [0, 1) < share.
-
-    It depends on nothing else, and who is in a share is in every larger one.
-    """
-    number = int.from_bytes(hashlib.sha256(f"{salt}\n{applicant_id}".encode()).digest()[:8], "big")
-    return number < share * _SPAN
 
 
 def open_deployment(place: Path, *, sha256: str = "") -> Deployment:
