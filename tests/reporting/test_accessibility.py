@@ -7,10 +7,12 @@ from importlib.resources import files
 from itertools import pairwise
 
 import pikepdf
+import polars as pl
 import pytest
 
-from tests.pipeline.running import shared_run
+from tests.pipeline.running import call_here, command, shared_run
 from workbench.reporting.documents import DOCUMENTS
+from workbench.run import Run
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 # Colours are the theme's: pages of a hundred tables need not be looked at cell by cell for them as well.
@@ -54,6 +56,17 @@ def violations(dom, tmp_path_factory):
 def test_axe_objects_to_nothing(folder, document, violations):
     page = (folder / f"{document}.html").read_text(encoding="utf-8")
     assert violations(page, colours=document not in LONG) == []
+
+
+def test_axe_objects_to_nothing_in_the_report_of_a_batch(folder, tmp_path, violations):
+    run = Run.open(folder.parent)
+    batch = pl.read_parquet(run.checked_path("features/features")).head(600)
+    groups = pl.read_parquet(run.checked_path("data/protected"))
+    batch.join(groups, on="applicant_id").write_parquet(tmp_path / "b.parquet")
+    words = ("--batch", tmp_path / "b.parquet", "--history", tmp_path / "h.duckdb", "-o", tmp_path / "out")
+    done = call_here(command("monitor", run.folder, *words, "--to", "html"))
+    assert done.returncode == 0, done.stderr
+    assert violations((tmp_path / "out" / "b-v1.html").read_text(encoding="utf-8")) == []
 
 
 def test_axe_would_object_to_a_picture_without_words_and_to_pale_text(violations):
