@@ -67,6 +67,24 @@ def test_a_line_within_an_interval_may_wait_for_the_canary(tmp_path):
     assert failed(run, "champion") == ["requirements"]
 
 
+LIVE = "live decisions, which workbench serve and workbench score log"
+GAP = {"id": "US-01", "state": "no evidence", "missing": [LIVE], "roles": [], "why": f"no evidence: {LIVE}"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "canary", "champion"),
+    [
+        ({}, [], []),
+        ({"roles": ["model owner"]}, ["requirements"], ["requirements"]),
+        ({"missing": [LIVE, "validation.auc"]}, ["requirements"], ["requirements"]),
+        ({"why": f"no evidence: {LIVE}; not settled: validation.auc"}, [], ["requirements"]),
+    ],
+)
+def test_evidence_that_only_use_brings_waits_where_people_have_spoken(tmp_path, changed, canary, champion):
+    run = made_run(tmp_path / "smoke", matrix=[GAP | changed])
+    assert (failed(run, "canary"), failed(run, "champion")) == (canary, champion)
+
+
 def test_all_gates_that_fail_are_told_at_once(tmp_path):
     run = made_run(tmp_path / "smoke", findings=[FINDING], met="no")
     run.entry("monitoring/triggers")

@@ -12,6 +12,7 @@ import polars as pl
 from workbench.errors import GateError
 from workbench.params import STAGES as PARTS
 from workbench.reporting.requirement_matrix import BELOW, LACKING, OPEN, UNSETTLED
+from workbench.requirements import load_evidence
 from workbench.rollout.comparison import NOT_WORSE
 from workbench.rollout.history import CANARY, CHAMPION, SHADOW
 from workbench.run import Run, damaged, params_fault
@@ -159,12 +160,28 @@ def _findings(record: Mapping[str, Any] | None) -> Gate:
 
 
 def _requirements(matrix: Sequence[Mapping[str, Any]] | None, blocking: Sequence[str]) -> Gate:
-    needed = f"no requirement that is {', '.join(blocking)}"
+    """Look at the matrix; what no run can produce stops nobody when the roles have stated what they owe.
+
+    Such evidence (a log of live decisions, say) comes with use: it stays a gap in the report, and the
+    statement of whoever answers for it is what there can be before.
+    """
+    needed = f"no requirement that is {', '.join(blocking)}, but for evidence that only use brings"
     if matrix is None:
         return _absent(REQUIREMENTS, needed, MATRIX_ARTIFACT)
-    stopped = [f"{one['id']} {one['state']}" for one in matrix if one["state"] in blocking]
+    beyond = {text for kind in load_evidence().values() for text in kind.lacking}
+    stopped = [f"{one['id']} {state}" for one in matrix if (state := _stopping(one, blocking, beyond))]
     found = _listed(stopped) or (f"none of {len(matrix)}" if matrix else "no pack asks anything")
     return Gate(REQUIREMENTS, needed, found, not stopped)
+
+
+def _stopping(one: Mapping[str, Any], blocking: Sequence[str], beyond: set[str]) -> str:
+    """Return the state by which a requirement stops a stage, or an empty text."""
+    state = str(one["state"])
+    if state != LACKING or not one.get("missing") or set(one["missing"]) - beyond:
+        return state if state in blocking else ""
+    hidden = [OPEN] if one.get("roles") else []
+    hidden += [UNSETTLED] if UNSETTLED in one.get("why", "") else []
+    return next((known for known in hidden if known in blocking), "")
 
 
 def _challenger(facts: Sequence[Mapping[str, Any]] | None) -> Gate:
@@ -183,9 +200,8 @@ def _plan(triggers: Sequence[Mapping[str, Any]] | None) -> Gate:
     if not triggers:
         return _absent(PLAN, needed, PLAN_ARTIFACT)
     asked = [name for name in ("response", "owner") if name in triggers[0]]
-    wrong = [
-        f"{one['trigger']} without {name}" for one in triggers for name in asked if one[name] in (None, "")
-    ]
+    wrong = [f"{one['trigger']} without {name}" for one in triggers for name in asked if not one[name]]
+    wrong = list(dict.fromkeys(wrong))
     return Gate(PLAN, needed, _listed(wrong) or f"{len(triggers)} triggers", not wrong)
 
 
