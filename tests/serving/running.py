@@ -9,14 +9,32 @@ import urllib.error
 import urllib.request
 
 from tests.pipeline.running import command
-from tests.scoring.making import NAMES, applicants
+from tests.scoring.making import NAMES, applicants, frozen
 from workbench.params import ROOT
+from workbench.rollout.deployment import BUNDLES, DEPLOYMENT, Deployed, Deployment
+from workbench.scoring.bundle import pack, unpack
 
 
 def people(count):
     """Requests of made-up applicants, by their id."""
     rows = applicants().head(count).select("applicant_id", *NAMES).to_dicts()
     return [{"applicant_id": str(row.pop("applicant_id")), "features": row} for row in rows]
+
+
+def deployed(folder, *, canary="", share=0.5, shadows=()):
+    """Write a deployment of a champion and others, each of another calibration; return their hashes."""
+    (folder / BUNDLES).mkdir()
+
+    def put(calibration):
+        content = pack(frozen(calibration), seed=1)
+        sha256 = unpack(content)[1]
+        (folder / BUNDLES / f"{sha256}.zip").write_bytes(content)
+        return Deployed(1, sha256)
+
+    others = put(canary) if canary else None
+    about = Deployment("credit", put("platt"), others, share, "s", tuple(map(put, shadows)))
+    (folder / DEPLOYMENT).write_text(json.dumps(about.as_dict()))
+    return {"champion": about.champion.sha256, "canary": others and others.sha256, "shadows": about.shadows}
 
 
 class Server:

@@ -4,24 +4,17 @@ import json
 
 import pytest
 
-from tests.scoring.making import frozen
-from workbench.errors import DataError, RunError
-from workbench.scoring.bundle import pack, unpack
-from workbench.serving.deployment import DEPLOYMENT, Deployment, open_deployment
+from tests.serving.running import deployed
+from workbench.errors import DataError, RolloutError
+from workbench.rollout.deployment import DEPLOYMENT
+from workbench.serving.deployment import Deployment, open_deployment
 from workbench.serving.opening import open_bundle
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A champion, a canary for a fifth of the applicants, and a shadow."""
-    about = {"model": "credit", "salt": "s"}
-    for role, calibration in (("champion", "platt"), ("canary", "beta"), ("shadow", "isotonic")):
-        content = pack(frozen(calibration), seed=1)
-        (tmp_path / f"{role}.zip").write_bytes(content)
-        about[role] = {"version": 1, "sha256": unpack(content)[1], "path": f"{role}.zip"}
-    about["canary"]["share"] = 0.2
-    about["shadows"] = [about.pop("shadow")]
-    (tmp_path / DEPLOYMENT).write_text(json.dumps(about))
+    deployed(tmp_path, canary="beta", share=0.2, shadows=["isotonic"])
     return tmp_path
 
 
@@ -55,29 +48,24 @@ def test_the_same_applicant_always_has_the_same_role(folder):
 
 
 def test_every_fault_is_told(folder):
-    content = bytearray((folder / "champion.zip").read_bytes())
+    about = json.loads((folder / DEPLOYMENT).read_text())
+    path = folder / about["champion"]["path"]
+    content = bytearray(path.read_bytes())
     content[200] ^= 1
-    (folder / "champion.zip").write_bytes(content)
-    (folder / "canary.zip").unlink()
+    path.write_bytes(content)
+    (folder / about["canary"]["path"]).unlink()
     changed(folder, lambda about: (about["canary"].update(share=1.5), about["shadows"].append({"path": 3})))
-    with pytest.raises(RunError) as raised:
+    with pytest.raises(RolloutError) as raised:
         open_deployment(folder)
     told = " ".join(raised.value.faults)
-    for words in (
-        "champion: ",
-        "is another one",
-        "canary: ",
-        "no run here",
-        "share is 1.5",
-        "shadow 2: names no path",
-    ):
+    for words in ("champion: ", "was changed", "canary: ", "is missing", "share is 1.5", "shadow 2: "):
         assert words in told, (words, told)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"champion": null}', "null"])
 def test_a_deployment_without_a_champion_is_none(tmp_path, text):
     (tmp_path / DEPLOYMENT).write_text(text)
-    with pytest.raises(RunError, match="cannot be served"):
+    with pytest.raises(RolloutError, match="cannot be used"):
         open_deployment(tmp_path)
 
 

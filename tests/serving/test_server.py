@@ -17,11 +17,10 @@ import pytest
 from benchmarks.load import steady
 from tests.pipeline.running import call_here, command, refused
 from tests.scoring.making import applicants, frozen
-from tests.serving.running import Server, people
+from tests.serving.running import Server, deployed, people
 from workbench.scoring.bundle import pack, unpack
 from workbench.scoring.tables import decision_table
 from workbench.serving.decision_log import read_log
-from workbench.serving.deployment import DEPLOYMENT
 from workbench.serving.exporting import request_rows
 from workbench.serving.server import REQUEST_SECONDS
 
@@ -341,14 +340,7 @@ def test_the_operator_s_lines_name_nobody(bundle, tmp_path):
 
 
 def test_canary_and_shadow_decide_as_deployed(tmp_path):
-    about = {"salt": "s", "shadows": []}
-    for role, calibration in (("champion", "platt"), ("canary", "beta"), ("shadow", "isotonic")):
-        content = pack(frozen(calibration), seed=1)
-        (tmp_path / f"{role}.zip").write_bytes(content)
-        about[role] = {"path": f"{role}.zip", "sha256": unpack(content)[1]}
-    about["canary"]["share"] = 0.5
-    about["shadows"] = [about.pop("shadow")]
-    (tmp_path / DEPLOYMENT).write_text(json.dumps(about))
+    about = deployed(tmp_path, canary="beta", shadows=["isotonic"])
     with Server(tmp_path, tmp_path / "log.sqlite") as server:
         answers = {request["applicant_id"]: json.loads(server.decide(request)[1]) for request in people(60)}
     rows = list(read_log(tmp_path / "log.sqlite"))
@@ -359,10 +351,10 @@ def test_canary_and_shadow_decide_as_deployed(tmp_path):
     assert not roles["canary"] & roles["champion"]
     assert roles["canary"] | roles["champion"] == set(answers)
     for role, of in roles.items():
-        assert {answers[identity]["bundle_sha256"] for identity in of} == {about[role]["sha256"]}
+        assert {answers[identity]["bundle_sha256"] for identity in of} == {about[role]}
     shadowed = [row for row in rows if row["role"] == "shadow"]
     assert {row["applicant_id"] for row in shadowed} == set(answers)
-    assert {row["bundle_sha256"] for row in shadowed} == {about["shadows"][0]["sha256"]}
+    assert {row["bundle_sha256"] for row in shadowed} == {about["shadows"][0].sha256}
 
 
 def test_sigterm_lets_what_was_begun_end(bundle, tmp_path):

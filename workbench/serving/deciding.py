@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from workbench.scoring.contract import flag_names
-from workbench.scoring.frozen import BY, DECISIONS, Decided
+from workbench.scoring.frozen import BY, DECISIONS, Decided, beyond_numbers
 from workbench.serving.deployment import Deployment
 from workbench.serving.opening import OpenedBundle
 from workbench.serving.requests import BadRequestError, row_of
@@ -30,7 +30,7 @@ def decide_one(
     role = deployment.role_of(applicant_id)
     opened = deployment.bundle_of(role)
     row = row_of(features, opened.frozen.contract)
-    if opened.frozen.refused(row)[0] or np.abs(row).max(initial=0.0, where=~np.isnan(row)) > _LARGEST:
+    if opened.frozen.refused(row)[0] or beyond_numbers(row).any():
         faults = opened.frozen.contract.faults(row[0]) or ["a value is too large for a float32 number"]
         raise BadRequestError(faults)
     decided = opened.frozen.decide(row)
@@ -70,9 +70,6 @@ def inputs_sha256(features: Mapping[str, float | None]) -> str:
     it."""
     text = json.dumps(dict(features), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def _reasons(opened: OpenedBundle, decided: Decided) -> list[dict[str, Any]]:
