@@ -149,6 +149,11 @@ def test_a_file_that_is_no_log_is_refused_and_kept(tmp_path):
         list(read_log(tmp_path / "none"))
 
 
+def test_a_second_server_is_told_to_keep_its_own(log):
+    with pytest.raises(RunError, match="in use by another process"):
+        DecisionLog(log.path)
+
+
 def test_only_its_owner_reads_it(log):
     assert log.path.stat().st_mode & 0o077 == 0
 

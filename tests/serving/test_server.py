@@ -175,6 +175,7 @@ def test_without_the_token_nothing_is_told(bundle, tmp_path):
         assert server.get("/health")[0] == 200
         assert server.decide(people(1)[0], authorization=f"Bearer {TOKEN}")[0] == 200
         assert server.get("/metrics", authorization=f"Bearer {TOKEN}")[0] == 200
+    assert request_rows(tmp_path / "log.sqlite").height == 0  # strangers write nothing
 
 
 def test_what_would_leave_the_door_open_is_refused(bundle, tmp_path, monkeypatch):

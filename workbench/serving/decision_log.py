@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from workbench.errors import RunError
 
 DECISION_COLUMNS = {
@@ -54,9 +56,16 @@ class DecisionLog:
         self.path, self._clock = path, clock
         self._waiting: queue.SimpleQueue[tuple[str, Row, Future[int]] | None] = queue.SimpleQueue()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _opened(path)
-        self._last = last_digest(self._file)
-        self._file.close()
+        self._lock = FileLock(f"{path}.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"{path}: in use by another process", ["each server keeps a log of its own"]
+            ) from None
+        file = _opened(path)
+        self._last = last_digest(file)
+        file.close()
         self.is_writable = True
         self._thread = threading.Thread(target=self._work, name="decision-log", daemon=True)
         self._thread.start()
@@ -75,6 +84,7 @@ class DecisionLog:
         """Write what was handed in and close the file."""
         self._waiting.put(None)
         self._thread.join()
+        self._lock.release()
 
     def _work(self) -> None:
         """Write group after group, on a connection that belongs to this thread."""

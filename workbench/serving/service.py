@@ -19,6 +19,7 @@ from workbench.serving.deployment import Deployment
 from workbench.serving.metrics import Metrics
 from workbench.serving.requests import parse_request, request_model
 
+UNKNOWN_CLIENT = 401
 Telling = Callable[[dict[str, Any]], None]
 
 
@@ -92,11 +93,11 @@ class Service:
         return told | {"log_number": number, "decided_at": at}
 
     def answered(self, status: int, begun: float) -> None:
-        """Count an answer, and keep one that is no decision in the log's table of requests."""
+        """Count an answer; what is no decision goes into the log's table of requests, strangers apart."""
         seconds = time.perf_counter() - begun
         self.metrics.requests.labels(str(status)).inc()
         self.metrics.seconds.observe(seconds)
-        if status != 200:
+        if status not in (200, UNKNOWN_CLIENT):  # strangers must not be able to fill the log
             row = {"at": self._time(), "status": status, "milliseconds": round(1e3 * seconds, 3)}
             self.log.append("requests", row).add_done_callback(lambda done: done.exception())
             self._tell({"event": "not decided", **row})
