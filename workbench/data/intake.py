@@ -49,11 +49,6 @@ def inventory(opened: Mapping[str, Opened], cost_only: Sequence[str]) -> pl.Data
             "consent": item.source.consent or "not asked for",
             "columns": len(item.standard.columns),
             "unread": len(item.standard.unread),
-            "contract": {
-                c: item.source.contract[c].model_dump(exclude={"allowed"})
-                for c in item.source.features
-                if c in item.source.contract
-            },
             "use": "cost only" if name in cost_only else "model",
             "about": item.source.about,
         }
