@@ -231,6 +231,7 @@ def test_later_stages_are_told_what_they_must_know_and_no_place(tmp_path):
         "needs_consent": True,
         "columns": ["amount_due", "applicant_id", "event_time", "paid_time"],
         "declared": [],
+        "contract": {},  # of features that are columns as they stand
         "use": "cost only",
     }
     declared = {"definition": "income", "unit": "cents", "monotone": 0, "data_category": "income"}

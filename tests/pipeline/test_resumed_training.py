@@ -45,7 +45,8 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(smoke_run, tmp_pat
     assert kept, "nothing was kept of the search"
     done = call([*smoke(tmp_path), "--only", "training"])
     assert done.returncode == 0, done.stderr
-    assert hashes(run) == before
+    trained = {name: sha256 for name, sha256 in before.items() if name.startswith("training/")}
+    assert trained.items() <= hashes(run).items()  # a late kill may have met the stage after it
     assert not (run / UNFINISHED / "training").exists()
 
 

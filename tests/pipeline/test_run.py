@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
+from pathlib import Path
 from typing import get_args
 
 import polars as pl
@@ -97,7 +99,9 @@ def test_nothing_is_pickled(smoke_run):
         assert path.suffix not in (".pkl", ".pickle", ".joblib", ".npy", ".npz"), path
         assert not path.read_bytes().startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")), path
     models = {e["path"].rsplit(".")[-1] for e in entries_of(smoke_run).values() if e["kind"] == "models"}
-    assert models == {"ubj", "json"}
+    assert models == {"ubj", "json", "zip"}
+    with zipfile.ZipFile(Run.open(smoke_run).checked_path("scoring/bundle")) as bundle:
+        assert {Path(name).suffix for name in bundle.namelist()} == {".json", ".ubj", ".onnx", ".int32"}
 
 
 def test_the_manifest_tells_what_the_run_was_made_with(smoke_run):
