@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from workbench.world.tables import customer_ids, export, parquet
 SOURCES = ("applicants", "electricity", "water", "airtime", "mobile_money", "posts", "bureau")
 BLOCKS_TOGETHER = 10  # a row group holds at most these blocks' applicants
 MOST_JOBS = 64
+Task = tuple[Path, int, int, bool, int, int]
 
 
 @dataclass(frozen=True)
@@ -91,22 +93,46 @@ def _check(folder: Path, applicants: int, seed: int, chunk: int, jobs: int) -> N
         raise DataError("The world was not written; nothing was changed.", faults)
 
 
-def _parts(tasks: list[tuple[Path, int, int, bool, int, int]], jobs: int) -> Iterator[Part]:
+def _parts(tasks: list[Task], jobs: int) -> Iterator[Part]:
     """Yield the parts in order; with one job in this process, else in fresh ones."""
     if jobs == 1:
         for task in tasks:
             yield _write_chunk(*task)
         return
+    workers = [_started(tasks[first::jobs]) for first in range(jobs)]
+    try:
+        for place in range(len(tasks)):
+            told = workers[place % jobs][1].recv()
+            if isinstance(told, Exception):
+                raise told
+            yield told
+    except EOFError:
+        right = ["most likely memory ran out: take a smaller chunk or one job", "remove the folder first"]
+        raise RunError("A process that wrote the world was ended from outside.", right) from None
+    finally:
+        for _, parts in workers:
+            parts.close()  # who still writes ends with the chunk in hand
+        for worker, _ in workers:
+            worker.join()
+
+
+def _started(tasks: list[Task]) -> tuple[Any, Connection]:
+    """Start a process for some tasks; its parts come through a pipe that ends when the process does."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+    receiving, sending = spawn.Pipe(duplex=False)
+    worker = spawn.Process(target=_write_chunks, args=(tasks, sending))
+    worker.start()
+    sending.close()
+    return worker, receiving
+
+
+def _write_chunks(tasks: list[Task], sending: Connection) -> None:
+    with suppress(BrokenPipeError):  # nobody waits any more
         try:
-            for future in [pool.submit(_write_chunk, *task) for task in tasks]:
-                yield future.result()
-        except BrokenProcessPool as error:
-            right = ["most likely memory ran out: take a smaller chunk or one job", "remove the folder first"]
-            raise RunError("A process that wrote the world was ended from outside.", right) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+            for task in tasks:
+                sending.send(_write_chunk(*task))
+        except Exception as error:
+            sending.send(error)
 
 
 def _write_chunk(folder: Path, place: int, seed: int, clean: bool, start: int, stop: int) -> Part:
