@@ -102,18 +102,24 @@ def _parts(tasks: list[Task], jobs: int) -> Iterator[Part]:
     workers = [_started(tasks[first::jobs]) for first in range(jobs)]
     try:
         for place in range(len(tasks)):
-            told = workers[place % jobs][1].recv()
+            told = _received(workers[place % jobs][1])
             if isinstance(told, Exception):
                 raise told
             yield told
-    except EOFError:
-        right = ["most likely memory ran out: take a smaller chunk or one job", "remove the folder first"]
-        raise RunError("A process that wrote the world was ended from outside.", right) from None
     finally:
         for _, parts in workers:
             parts.close()  # who still writes ends with the chunk in hand
         for worker, _ in workers:
             worker.join()
+
+
+def _received(parts: Connection) -> Any:
+    """Return the next part of a process; raises RunError where it ended before, or within, a part."""
+    try:
+        return parts.recv()
+    except (EOFError, OSError):
+        right = ["most likely memory ran out: take a smaller chunk or one job", "remove the folder first"]
+        raise RunError("A process that wrote the world was ended from outside.", right) from None
 
 
 def _started(tasks: list[Task]) -> tuple[Any, Connection]:
