@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
@@ -13,22 +12,43 @@ NOTICE, WATCH, ACT = "notice", "watch", "act"
 SEVERITIES = (NOTICE, WATCH, ACT)
 UNNAMED = ""
 COLUMNS = ("trigger", "severity", "measure", "side", "line", "response", "owner")
-TRIGGERS = (
-    "score_shift",
-    "feature_shift",
-    "multivariate_shift",
-    "data_quality",
-    "auc",
-    "estimated_auc",
-    "calibration",
-    "approved_defaults",
-    "impact_ratio",
-    "reason_shift",
-    "overrides",
-    "latency",
-    "errors",
-)
+WATCHED = {
+    "score_shift": ("PSI of the score", "above"),
+    "feature_shift": ("PSI of a feature", "above"),
+    "multivariate_shift": ("AUC of batch against baseline", "above"),
+    "data_quality": ("share refused by the contract", "above"),
+    "auc": ("AUC", "below"),
+    "estimated_auc": ("AUC estimated before outcomes", "below"),
+    "calibration": ("observed less expected default rate, either way", "above"),
+    "approved_defaults": ("default rate of the approved", "above"),
+    "impact_ratio": ("adverse impact ratio", "below"),
+    "reason_shift": ("PSI of the first reasons", "above"),
+    "overrides": ("share of decisions overridden", "above"),
+    "latency": ("99th percentile of the time to decide (ms)", "above"),
+    "errors": ("share of requests that failed", "above"),
+}
+"""What each trigger looks at, and on which side of its line it calls for action."""
+TRIGGERS = tuple(WATCHED)
 """Every trigger has its owner in `monitoring.owners`."""
+RESPONSES = (
+    ("score_shift", NOTICE, "chance", "look for the cause"),
+    ("score_shift", WATCH, "watch", "look for the cause, estimate performance"),
+    ("score_shift", ACT, "act", "validate again"),
+    ("feature_shift", WATCH, "watch", "check the source"),
+    ("feature_shift", ACT, "act", "check the source before the next batch"),
+    ("multivariate_shift", WATCH, "chance", "look at what tells them apart"),
+    ("data_quality", ACT, "refused", "stop the source"),
+    ("auc", ACT, "auc", "validate again, prepare to train anew"),
+    ("estimated_auc", WATCH, "auc", "look for early outcomes"),
+    ("calibration", ACT, "calibration", "calibrate"),
+    ("approved_defaults", ACT, "default_rate", "review the cutoff"),
+    ("impact_ratio", ACT, "impact", "fair-lending review"),
+    ("reason_shift", WATCH, "watch", "read a sample of the letters"),
+    ("overrides", WATCH, "override", "review the overrides"),
+    ("latency", WATCH, "latency", "look at the service"),
+    ("errors", ACT, "error", "look at the service"),
+)
+"""Trigger, severity, the line by its name in `plan_table`, and what is to be done."""
 
 
 def plan_table(
@@ -54,69 +74,25 @@ def plan_table(
         told = [f"{name} is no trigger{near_name(name, TRIGGERS)}" for name in unknown]
         raise DataError(f"{len(unknown)} owner(s) of nothing in monitoring.owners", told)
     watch, act = stability_lines
-    rows: list[tuple[Any, ...]] = [
-        ("score_shift", NOTICE, "PSI of the score", "above", None, "look for the cause"),
-        (
-            "score_shift",
-            WATCH,
-            "PSI of the score",
-            "above",
-            watch,
-            "look for the cause, estimate performance",
-        ),
-        ("score_shift", ACT, "PSI of the score", "above", act, "validate again"),
-        ("feature_shift", WATCH, "PSI of a feature", "above", watch, "check the source"),
-        ("feature_shift", ACT, "PSI of a feature", "above", act, "check the source before the next batch"),
-        (
-            "multivariate_shift",
-            WATCH,
-            "AUC of batch against baseline",
-            "above",
-            None,
-            "look at what tells them apart",
-        ),
-        ("data_quality", ACT, "share refused by the contract", "above", refused_line, "stop the source"),
-        ("auc", ACT, "AUC", "below", auc_line, "validate again, prepare to train anew"),
-        (
-            "estimated_auc",
-            WATCH,
-            "AUC estimated before outcomes",
-            "below",
-            auc_line,
-            "look for early outcomes",
-        ),
-        (
-            "calibration",
-            ACT,
-            "observed less expected default rate, either way",
-            "above",
-            calibration_line,
-            "calibrate",
-        ),
-        (
-            "approved_defaults",
-            ACT,
-            "default rate of the approved",
-            "above",
-            default_rate_line,
-            "review the cutoff",
-        ),
-        ("impact_ratio", ACT, "adverse impact ratio", "below", impact_line, "fair-lending review"),
-        ("reason_shift", WATCH, "PSI of the first reasons", "above", watch, "read a sample of the letters"),
-        ("overrides", WATCH, "share of decisions overridden", "above", override_line, "review the overrides"),
-        (
-            "latency",
-            WATCH,
-            "99th percentile of the time to decide (ms)",
-            "above",
-            latency_line,
-            "look at the service",
-        ),
-        ("errors", ACT, "share of requests that failed", "above", error_line, "look at the service"),
+    lines = {
+        "chance": None,
+        "watch": watch,
+        "act": act,
+        "default_rate": default_rate_line,
+        "auc": auc_line,
+        "calibration": calibration_line,
+        "impact": impact_line,
+        "refused": refused_line,
+        "override": override_line,
+        "latency": latency_line,
+        "error": error_line,
+    }
+    rows = [
+        (trigger, severity, *WATCHED[trigger], lines[line], response, owners.get(trigger) or None)
+        for trigger, severity, line, response in RESPONSES
     ]
     kinds = dict.fromkeys(COLUMNS, pl.String) | {"line": pl.Float64}
-    owned = [(*row, owners.get(row[0]) or None) for row in rows]
-    return pl.DataFrame(owned, schema=kinds, orient="row")
+    return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
 def breach(low: float | None, high: float | None, *, side: str, line: float) -> bool:
