@@ -71,8 +71,7 @@ _MODEL_TABLES: Mapping[str, Table] = {
     "scoring_flags": Table(
         "scoring/flags",
         [text("flag", "Flag"), count("applicants", "Applicants"), percent("share", "Share")],
-        counts=["applicants"],
-        within=(),
+        counts=["applicants"],  # an applicant may have several flags: they add up to nothing
     ),
     "scoring_paths": Table(
         "scoring/paths",
