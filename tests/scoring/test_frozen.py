@@ -12,7 +12,7 @@ from workbench.errors import DataError
 from workbench.explanation import decisions, reasons
 from workbench.explanation.trials import every_method
 from workbench.scoring.agreement import flag_table, path_table, reason_gaps, reason_rows
-from workbench.scoring.tables import decision_table
+from workbench.scoring.tables import CHUNK_ROWS, decision_table
 
 RULES = {
     "NO_LIMIT": {"feature": "limit", "at_most": 2000.0},
@@ -95,7 +95,10 @@ def test_one_by_one_and_all_together_agree():
 
 
 def test_threads_change_nothing():
-    assert decision_table(frozen(), applicants(), threads=2).equals(decision_table(frozen(), applicants()))
+    many = applicants(2 * CHUNK_ROWS + 1)
+    together = decision_table(frozen(), many, threads=2)
+    assert together.equals(decision_table(frozen(), many))
+    assert together.tail(3000).equals(decision_table(frozen(), many.tail(3000)))
 
 
 class TestOutOfContract:

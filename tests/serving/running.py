@@ -42,7 +42,7 @@ class Server:
 
     def __init__(self, place, log, *options, environment=None, limit=None):
         words = command("serve", place, "--log", log, "--port", 0, *options)
-        self.log = log
+        self.log, self.told = log, []
         self.process = subprocess.Popen(
             words,
             cwd=ROOT,
@@ -68,6 +68,7 @@ class Server:
     def event(self, name):
         """Wait for the next line that tells this event."""
         while line := self.process.stdout.readline():
+            self.told.append(line)
             if (event := json.loads(line))["event"] == name:
                 return event
         raise AssertionError(f"no event {name}")

@@ -335,7 +335,8 @@ def test_the_operator_s_lines_name_nobody(bundle, tmp_path):
         server.send(signal.SIGHUP)
         server.event("reloaded")
         metrics = server.get("/metrics")[1]
-    for text in (server.out, server.err, metrics):
+    assert any("not decided" in line for line in server.told)
+    for text in ("".join(server.told), server.out, server.err, metrics):
         assert "Jane" not in text
         assert "123456789" not in text
 
